@@ -1,0 +1,188 @@
+//! What can be set about a gateway. Worst-case memory of a connection follows from [`Limits`]:
+//! one message being received, plus `outbox` bytes waiting, plus a few kilobytes of buffers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chassis::config::ByteSize;
+use chassis::limit::Rate;
+use protocol::id::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// A gateway's settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Name of this gateway in the deployment.
+    pub node: NodeId,
+    /// The public address: page, login, WebSocket.
+    pub listen: SocketAddr,
+    /// How alive connections have to be.
+    pub heartbeat: Heartbeat,
+    /// Limits for clients from elsewhere. Can change while running.
+    pub limits: Limits,
+    /// Limits for clients on the loopback interface: bots, load tests on one machine. Can change
+    /// while running.
+    pub loopback_limits: Limits,
+    /// How long tokens are good for.
+    pub tokens: Tokens,
+    /// How a gateway goes away.
+    pub drain: DrainConfig,
+    /// Keys for `POST /v1/login/api`. Can change while running.
+    pub api_keys: Vec<ApiKey>,
+    /// Switches `/debug/echo` on at the private port.
+    pub debug_echo: bool,
+}
+
+/// How alive connections have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Heartbeat {
+    /// How often a client beats while not in a room.
+    #[serde(with = "chassis::config::duration")]
+    pub interval: Duration,
+    /// How often while in a room.
+    #[serde(with = "chassis::config::duration")]
+    pub active_interval: Duration,
+    /// A client that says nothing for this long is closed.
+    #[serde(with = "chassis::config::duration")]
+    pub deadline: Duration,
+    /// The same while in a room.
+    #[serde(with = "chassis::config::duration")]
+    pub active_deadline: Duration,
+}
+
+/// What a client may use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Connections on this node.
+    pub connections: usize,
+    /// Connections from one address (IPv4) or /64 network (IPv6).
+    pub connections_per_address: usize,
+    /// Longest that an HTTP request's head may take, and then the `hello` of a WebSocket.
+    #[serde(with = "chassis::config::duration")]
+    pub handshake: Duration,
+    /// Largest WebSocket frame and message from a client.
+    pub message_size: ByteSize,
+    /// Messages from one connection.
+    pub messages: Rate,
+    /// Bytes of messages from one connection.
+    pub bytes: Rate,
+    /// Refused messages (over a limit, malformed) after which a connection is closed; each good
+    /// second forgives one.
+    pub strikes: u32,
+    /// Logins, and `hello`s that fail, from one address or /64 network.
+    pub logins: Rate,
+    /// Bytes of reliable messages that may wait for one client that reads slowly.
+    pub outbox: ByteSize,
+    /// A client that takes nothing at all for this long is closed.
+    #[serde(with = "chassis::config::duration")]
+    pub write_stall: Duration,
+}
+
+/// How long tokens are good for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// An access token, from login to first `hello`.
+    #[serde(with = "chassis::config::duration")]
+    pub access: Duration,
+    /// A resume token: how long a session can be away.
+    #[serde(with = "chassis::config::duration")]
+    pub resume: Duration,
+}
+
+/// How a gateway goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DrainConfig {
+    /// Clients are told to go at moments spread over this long.
+    #[serde(with = "chassis::config::duration")]
+    pub spread: Duration,
+    /// The process exits after this long at the latest.
+    #[serde(with = "chassis::config::duration")]
+    pub deadline: Duration,
+}
+
+/// A key for the login API, kept as a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Names the key in logs.
+    pub id: String,
+    /// SHA-256 of the key, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "gateway-1".parse().expect("a node name"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            heartbeat: Heartbeat::default(),
+            limits: Limits::default(),
+            loopback_limits: Limits::loopback(),
+            tokens: Tokens::default(),
+            drain: DrainConfig::default(),
+            api_keys: Vec::new(),
+            debug_echo: false,
+        }
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(25),
+            active_interval: Duration::from_millis(400),
+            deadline: Duration::from_secs(60),
+            active_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 100_000,
+            connections_per_address: 100,
+            handshake: Duration::from_secs(5),
+            message_size: ByteSize(protocol::MAX_MESSAGE),
+            messages: Rate::per_second(120, 60),
+            bytes: Rate::per_second(64 * 1024, 32 * 1024),
+            strikes: 100,
+            logins: Rate::per_second(60, 2),
+            outbox: ByteSize(256 * 1024),
+            write_stall: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// Limits under which a load test on one machine works.
+    pub fn loopback() -> Self {
+        Self {
+            connections_per_address: 100_000,
+            logins: Rate::per_second(100_000, 100_000),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            access: Duration::from_secs(3600),
+            resume: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self {
+            spread: Duration::from_secs(5),
+            deadline: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The task that keeps one node linked: connects, batches what connections here have to say,
+//! hears silence, and re-attaches everybody after a break.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::backoff::Backoff;
+use chassis::readiness::Condition;
+use protocol::control::{ErrorCode, ErrorMessage, ServerMessage};
+use protocol::id::{Channel, NodeId, SessionId};
+use protocol::log::Attach;
+use rpc::inbound::AttachRequest;
+use rpc::pb;
+use rpc::pb::origin_client::OriginClient;
+use rpc::pb::to_origin_item::Item as ToItem;
+use rpc::transport::{Endpoint, MAX_RPC_MESSAGE};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::{ToLink, demux};
+use crate::outbox::Item;
+use crate::registry::Registry;
+
+/// Longest that connecting and the node's hello may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// A node that says nothing for this long (it beats four times a second) is taken for dead.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Longest that the transport may refuse a batch.
+const SEND: Duration = Duration::from_secs(1);
+
+/// Batches on their way into the transport.
+const BATCHES: usize = 32;
+
+/// Items in one batch.
+const BATCH: usize = 1024;
+
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Which node a link goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkTarget {
+    pub(crate) node: NodeId,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) channel: Channel,
+}
+
+/// Keeps one node linked.
+#[derive(Debug)]
+pub(crate) struct LinkTask {
+    target: LinkTarget,
+    gateway: NodeId,
+    registry: Arc<Registry>,
+    items: mpsc::Receiver<ToLink>,
+    condition: Option<Condition>,
+    attached: HashMap<SessionId, Attachment>,
+    /// Metric labels need owned text; made once.
+    label: String,
+}
+
+/// A session that is attached to the node, or wants to be.
+#[derive(Debug)]
+struct Attachment {
+    request: AttachRequest,
+    answered: bool,
+}
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("cannot connect")]
+    Connect(#[source] rpc::transport::ConnectError),
+    #[error("call failed")]
+    Call(#[source] Box<tonic::Status>),
+    #[error("no answer within {CONNECT:?}")]
+    NoAnswer,
+    #[error("silent for {SILENCE:?}")]
+    Silent,
+    #[error("closed by the node")]
+    Closed,
+    #[error("takes nothing for {SEND:?}")]
+    Stuck,
+}
+
+impl LinkError {
+    /// What clients are told.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::Call(_) | Self::NoAnswer => "node_unreachable",
+            Self::Silent | Self::Stuck => "node_silent",
+            Self::Closed => "node_gone",
+        }
+    }
+}
+
+struct Open {
+    outbound: mpsc::Sender<pb::ToOrigin>,
+    inbound: Streaming<pb::FromOrigin>,
+}
+
+impl LinkTask {
+    pub(crate) fn new(
+        target: LinkTarget,
+        gateway: NodeId,
+        registry: Arc<Registry>,
+        items: mpsc::Receiver<ToLink>,
+        condition: Option<Condition>,
+    ) -> Self {
+        let label = target.node.to_string();
+        let attached = HashMap::new();
+        Self {
+            target,
+            gateway,
+            registry,
+            items,
+            condition,
+            attached,
+            label,
+        }
+    }
+
+    /// Links, and links again, until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut told = false;
+        while !stop.is_cancelled() {
+            let error = match self.connect().await {
+                Ok(open) => {
+                    tracing::info!(node = %self.target.node, "linked");
+                    backoff.reset();
+                    told = false;
+                    self.set_ready(None);
+                    self.drive(open, &stop).await
+                }
+                Err(error) => error,
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            if !told {
+                let chain = error_chain(&error);
+                tracing::warn!(node = %self.target.node, error = chain, "link down");
+                told = true;
+            }
+            self.set_ready(Some(error.reason()));
+            self.tell_lost(error.reason());
+            self.wait_unlinked(backoff.next(), &stop).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Open, LinkError> {
+        let channel = self
+            .target
+            .endpoint
+            .connect(CONNECT)
+            .await
+            .map_err(LinkError::Connect)?;
+        let mut client = OriginClient::new(channel)
+            .max_decoding_message_size(MAX_RPC_MESSAGE)
+            .max_encoding_message_size(MAX_RPC_MESSAGE);
+        let (outbound, batches) = mpsc::channel(BATCHES);
+        let hello = ToItem::Hello(pb::GatewayHello {
+            node: self.gateway.to_string(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let mut items = vec![pb::ToOriginItem { item: Some(hello) }];
+        items.extend(
+            self.attached
+                .values()
+                .map(|attachment| attachment.again().to_item()),
+        );
+        outbound
+            .try_send(pb::ToOrigin { items })
+            .expect("a new queue has room");
+        let call = client.link(tokio_stream(batches));
+        let response = timeout(CONNECT, call)
+            .await
+            .map_err(|_| LinkError::NoAnswer)?
+            .map_err(|status| LinkError::Call(Box::new(status)))?;
+        Ok(Open {
+            outbound,
+            inbound: response.into_inner(),
+        })
+    }
+
+    async fn drive(&mut self, mut open: Open, stop: &CancellationToken) -> LinkError {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        let mut items = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return LinkError::Closed,
+                message = open.inbound.message() => match message {
+                    Ok(Some(message)) => {
+                        heard = Instant::now();
+                        self.deliver(message);
+                    }
+                    Ok(None) => return LinkError::Closed,
+                    Err(status) => return LinkError::Call(Box::new(status)),
+                },
+                count = self.items.recv_many(&mut items, BATCH) => {
+                    if count == 0 {
+                        return LinkError::Closed;
+                    }
+                    let batch = items.drain(..).map(|item| self.note(item)).collect();
+                    if send(&open.outbound, batch).await.is_err() {
+                        return LinkError::Stuck;
+                    }
+                }
+                _ = beat.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        return LinkError::Silent;
+                    }
+                    let beat = pb::ToOriginItem { item: Some(ToItem::Beat(pb::Beat {})) };
+                    if send(&open.outbound, vec![beat]).await.is_err() {
+                        return LinkError::Stuck;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands what the node says to the connections.
+    fn deliver(&mut self, message: pb::FromOrigin) {
+        for item in message.items.into_iter().filter_map(|item| item.item) {
+            match demux::deliver(&self.registry, self.target.channel, item) {
+                demux::Delivered::Done => {}
+                demux::Delivered::Attached(session) => {
+                    if let Some(attachment) = self.attached.get_mut(&session) {
+                        attachment.answered = true;
+                    }
+                }
+                demux::Delivered::Over(session) => {
+                    self.attached.remove(&session);
+                }
+            }
+        }
+    }
+
+    /// Keeps account of who is attached, and gives the item for the wire.
+    fn note(&mut self, item: ToLink) -> pb::ToOriginItem {
+        match item {
+            ToLink::Attach(request) => {
+                let wire = request.to_item();
+                let attachment = Attachment {
+                    request: *request,
+                    answered: false,
+                };
+                self.attached
+                    .insert(attachment.request.claim.session, attachment);
+                wire
+            }
+            ToLink::Item(session, item) => {
+                if let ToItem::Detach(detach) = &item {
+                    self.forget(session, detach.attempt);
+                }
+                pb::ToOriginItem { item: Some(item) }
+            }
+        }
+    }
+
+    fn forget(&mut self, session: SessionId, attempt: u32) {
+        let current = self.attached.get(&session);
+        if current.is_some_and(|attachment| attachment.request.claim.attempt == attempt) {
+            self.attached.remove(&session);
+        }
+    }
+
+    /// Goes on taking items while there is no link, so that clients get an answer at once.
+    async fn wait_unlinked(&mut self, pause: Duration, stop: &CancellationToken) {
+        let until = Instant::now() + pause;
+        loop {
+            let item = tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+                item = self.items.recv() => item,
+            };
+            match item {
+                None => return,
+                Some(ToLink::Item(session, ToItem::Text(text))) => self.refuse(session, &text.text),
+                Some(item) => {
+                    let _wire = self.note(item);
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, session: SessionId, text: &str) {
+        let kind = protocol::control::ClientMessage::parse(text).map_or("", |m| m.kind());
+        let error = ErrorMessage::new(
+            ErrorCode::Unavailable,
+            "the service behind this is out of reach for the moment; try again",
+        )
+        .re(kind)
+        .retry_after_ms(1_000);
+        if let Some(outbox) = self.registry.find(session) {
+            outbox.reliable(Item::Text(ServerMessage::Error(error).to_text()));
+        }
+    }
+
+    fn tell_lost(&self, reason: &'static str) {
+        let channel = self.target.channel;
+        for session in self.attached.keys() {
+            if let Some(outbox) = self.registry.find(*session) {
+                outbox.reliable(Item::Lost { channel, reason });
+            }
+        }
+        metrics::counter!("gateway_link_losses_total", "node" => self.label.clone()).increment(1);
+    }
+
+    fn set_ready(&self, reason: Option<&str>) {
+        match (&self.condition, reason) {
+            (None, _) => {}
+            (Some(condition), None) => condition.ready(),
+            (Some(condition), Some(reason)) => condition.unready(reason),
+        }
+    }
+}
+
+impl Attachment {
+    /// The request to send on a new link: one that was answered goes on from what the client
+    /// acknowledged, and is no login any more.
+    fn again(&self) -> AttachRequest {
+        let mut request = self.request.clone();
+        if self.answered {
+            request.mode = Attach::Continue;
+            request.claim.login = false;
+        }
+        request
+    }
+}
+
+async fn send(
+    outbound: &mpsc::Sender<pb::ToOrigin>,
+    items: Vec<pb::ToOriginItem>,
+) -> Result<(), ()> {
+    match timeout(SEND, outbound.send(pb::ToOrigin { items })).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(()),
+    }
+}
+
+fn tokio_stream(
+    mut batches: mpsc::Receiver<pb::ToOrigin>,
+) -> impl futures_util::Stream<Item = pb::ToOrigin> + Send + 'static {
+    futures_util::stream::poll_fn(move |cx| batches.poll_recv(cx))
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,174 @@
+//! Rating windows: among one anchor's candidates, the set that makes the best match.
+//!
+//! Two tickets meet if the difference of their ratings is within the reach of both. For a set,
+//! take its lowest and highest rating: it is good if every member reaches both ends. So it is
+//! enough to try every pair of ratings as ends, and to keep, between them, the candidates that
+//! reach both: any choice among those is good, and every good set is such a choice.
+
+use std::sync::Arc;
+
+use super::packing::{self, Choice, Goal};
+use crate::ticket::{Age, Ticket};
+
+/// A ticket that could be in the match.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) rating: i64,
+    /// Rating points to either side that it accepts by now.
+    pub(super) reach: i64,
+    pub(super) size: u8,
+    pub(super) age: Age,
+}
+
+impl Candidate {
+    pub(super) fn distance(&self, other: &Self) -> i64 {
+        (self.rating - other.rating).abs()
+    }
+
+    pub(super) fn reaches(&self, other: &Self) -> bool {
+        self.distance(other) <= self.reach
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.reaches(other) && other.reaches(self)
+    }
+}
+
+/// The tickets of people for a match, and what is to be added.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// By age; the anchor is the first.
+    pub(super) tickets: Vec<Arc<Ticket>>,
+    /// Bots to add.
+    pub(super) bots: usize,
+    pub(super) team_size: u8,
+    pub(super) spread: u32,
+    people: u8,
+}
+
+impl Selection {
+    /// Whether it is the better match for the same anchor.
+    pub(super) fn beats(&self, other: &Self) -> bool {
+        let rank = |one: &Self| {
+            (
+                one.people,
+                one.team_size,
+                std::cmp::Reverse(one.spread),
+            )
+        };
+        rank(self) > rank(other)
+    }
+}
+
+/// The best match out of `candidates`, which are sorted by rating and have the anchor, the oldest,
+/// among them.
+pub(super) fn best(candidates: &[&Candidate], goal: &Goal) -> Option<Selection> {
+    let anchor = candidates
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, candidate)| candidate.age)?
+        .0;
+    let mut by_age: Vec<usize> = (0..candidates.len()).collect();
+    by_age.sort_unstable_by_key(|index| candidates[*index].age);
+    // What all of them together cannot do, no window of them can.
+    let bound = choose(candidates, &by_age, goal)?;
+
+    let mut best: Option<(Choice, Vec<usize>)> = None;
+    for ends in windows(candidates, anchor, goal) {
+        let members: Vec<usize> = by_age
+            .iter()
+            .copied()
+            .filter(|index| ends.within(candidates[*index]))
+            .collect();
+        if members.first() != Some(&anchor) {
+            continue; // the anchor itself does not reach both ends
+        }
+        let Some(choice) = choose(candidates, &members, goal) else {
+            continue;
+        };
+        // Windows come by rising spread, so only more people or fuller teams are better.
+        let better = best
+            .as_ref()
+            .is_none_or(|(best, _)| choice.rank() > best.rank());
+        if better {
+            let done = choice.rank() == bound.rank();
+            best = Some((choice, members));
+            if done {
+                break;
+            }
+        }
+    }
+    best.map(|(choice, members)| selection(candidates, choice, &members))
+}
+
+fn choose(candidates: &[&Candidate], members: &[usize], goal: &Goal) -> Option<Choice> {
+    let sizes: Vec<u8> = members
+        .iter()
+        .map(|index| candidates[*index].size)
+        .collect();
+    packing::choose(&sizes, goal)
+}
+
+fn selection(candidates: &[&Candidate], choice: Choice, members: &[usize]) -> Selection {
+    let chosen: Vec<&Candidate> = choice
+        .chosen
+        .iter()
+        .map(|place| candidates[members[*place]])
+        .collect();
+    let ratings = || chosen.iter().map(|candidate| candidate.rating);
+    let spread = ratings().max().unwrap_or(0) - ratings().min().unwrap_or(0);
+    Selection {
+        tickets: chosen
+            .iter()
+            .map(|candidate| Arc::clone(&candidate.ticket))
+            .collect(),
+        bots: choice.bots,
+        team_size: choice.team_size,
+        spread: u32::try_from(spread).expect("within a reach, which is 32 bits"),
+        people: choice.people,
+    }
+}
+
+struct Ends {
+    low: i64,
+    high: i64,
+}
+
+impl Ends {
+    fn within(&self, candidate: &Candidate) -> bool {
+        (self.low..=self.high).contains(&candidate.rating)
+            && candidate.rating - self.low <= candidate.reach
+            && self.high - candidate.rating <= candidate.reach
+    }
+}
+
+/// Every pair of ratings around the anchor that has enough players between, by rising spread.
+fn windows(candidates: &[&Candidate], anchor: usize, goal: &Goal) -> Vec<Ends> {
+    let mut players_before = Vec::with_capacity(candidates.len() + 1);
+    players_before.push(0_usize);
+    for candidate in candidates {
+        let before = players_before[players_before.len() - 1];
+        players_before.push(before + usize::from(candidate.size));
+    }
+    let mut windows = Vec::new();
+    for low in 0..=anchor {
+        if low > 0 && candidates[low - 1].rating == candidates[low].rating {
+            continue; // the same window as that of its equal
+        }
+        for high in anchor..candidates.len() {
+            let next = candidates.get(high + 1);
+            if next.is_some_and(|next| next.rating == candidates[high].rating) {
+                continue;
+            }
+            if players_before[high + 1] - players_before[low] >= goal.fewest_people() {
+                windows.push(Ends {
+                    low: candidates[low].rating,
+                    high: candidates[high].rating,
+                });
+            }
+        }
+    }
+    windows.sort_by_key(|ends| (ends.high - ends.low, ends.low));
+    windows
+}

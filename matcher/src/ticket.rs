@@ -1,0 +1,77 @@
+//! Tickets: wishes to play.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::id::{PlayerId, TicketId};
+use protocol::time::Timestamp;
+
+use crate::config::{ModeName, Region};
+
+/// One wish to play, of one player or of a party, in one mode's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its name.
+    pub id: TicketId,
+    /// The queue that it is in.
+    pub mode: ModeName,
+    /// Who plays: at least one. A party stays together, and in one team.
+    pub members: Vec<Member>,
+    /// Worst round trip of the members to each region, in milliseconds. Empty: any region will do.
+    pub regions: BTreeMap<Region, u32>,
+    /// When the wait began, on the clock that all matchers of the queue share.
+    pub enqueued_at: Timestamp,
+}
+
+/// A player on a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub player: PlayerId,
+    /// The name that others see.
+    pub name: String,
+    /// The rating to match by.
+    pub rating: i32,
+    /// Whether it is a bot of ours.
+    pub bot: bool,
+}
+
+/// The order of tickets in a queue: the one that waits longest first.
+pub type Age = (Timestamp, TicketId);
+
+impl Ticket {
+    /// Its place in the order of age.
+    pub fn age(&self) -> Age {
+        (self.enqueued_at, self.id)
+    }
+
+    /// How long it has waited.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        now.since(self.enqueued_at)
+    }
+
+    /// Players on it.
+    pub fn size(&self) -> u8 {
+        u8::try_from(self.members.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The rating that it is matched by: for a party the mean of its members, rounded down.
+    pub fn rating(&self) -> i32 {
+        let count = i64::try_from(self.members.len().max(1)).unwrap_or(i64::MAX);
+        let mean = self.rating_sum().div_euclid(count);
+        i32::try_from(mean).expect("a mean lies between its parts")
+    }
+
+    /// The members' ratings together: what it weighs in a team.
+    pub fn rating_sum(&self) -> i64 {
+        self.members
+            .iter()
+            .map(|member| i64::from(member.rating))
+            .sum()
+    }
+
+    /// Whether only bots are on it. Such a ticket fills matches and never makes one.
+    pub fn is_bot(&self) -> bool {
+        self.members.iter().all(|member| member.bot)
+    }
+}

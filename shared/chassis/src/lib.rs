@@ -1,0 +1,24 @@
+//! What every service stands on. Nothing here knows a word of the game.
+//!
+//! Everything is a handle that is passed in: there are no globals but the two that the ecosystem
+//! insists on, the log subscriber and the metrics recorder, which [`telemetry::init`] installs.
+//!
+//! - [`config`]: one TOML file, environment overrides, unknown keys refused by name
+//! - [`telemetry`]: logs, metrics, and what the process itself costs
+//! - [`readiness`]: named conditions that must all hold before traffic is wanted
+//! - [`drain`]: leaving in order: who still works, and for how long they may
+//! - [`admin`]: the private HTTP server: health, metrics, configuration, log level, drain
+//! - [`listen`]: sockets with the options that long-lived connections need
+//! - [`limit`]: how much, how fast, how many at once
+//! - [`backoff`]: how long to wait before the next attempt
+//! - [`clock`]: the two clocks, for the edges that hand time to pure code
+
+pub mod admin;
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod drain;
+pub mod limit;
+pub mod listen;
+pub mod readiness;
+pub mod telemetry;

@@ -1,0 +1,79 @@
+//! Why a store did not do what it was asked.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use protocol::id::Generation;
+
+/// Why a store did not do what it was asked. Nothing was changed, except where a variant says
+/// that this is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A newer owner is known. The caller has been replaced: it stops, it does not retry.
+    #[error("{subject} has generation {held}; {offered} is refused")]
+    Fenced {
+        /// The node or room.
+        subject: String,
+        /// The generation that is known.
+        held: Generation,
+        /// The generation that was offered.
+        offered: Generation,
+    },
+    /// What was offered is larger than the store takes. Repeating will not help.
+    #[error("too many {what}: the limit is {limit}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// The documented limit.
+        limit: usize,
+    },
+    /// The store holds, or is asked, as much as it may be. Retry later.
+    #[error("no room for more {what}: the limit is {limit}")]
+    Full {
+        /// What there is too much of.
+        what: &'static str,
+        /// The documented limit.
+        limit: usize,
+    },
+    /// The store did not answer in time. Whether the change took effect is unknown: read, or
+    /// repeat it where repeating is harmless.
+    #[error("{operation} did not finish in time")]
+    Deadline {
+        /// What was asked.
+        operation: &'static str,
+    },
+    /// The store failed. Whether a change took effect is unknown.
+    #[error("{operation} failed")]
+    Store {
+        /// What was asked.
+        operation: &'static str,
+        /// What the store said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The store holds what no release has written: somebody else did, or the disk lies.
+    #[error("{operation} met damaged data: {detail}")]
+    Damaged {
+        /// What was asked.
+        operation: &'static str,
+        /// What is wrong, without the data itself.
+        detail: String,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// Its file or folder.
+        path: PathBuf,
+        /// What the system or the store said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A newer release has written the store; this one would damage it.
+    #[error("the database has schema {found}; this release knows up to {known}: use a newer one")]
+    SchemaTooNew {
+        /// The schema that is there.
+        found: i64,
+        /// The newest that this release knows.
+        known: i64,
+    },
+}

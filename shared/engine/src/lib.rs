@@ -1,0 +1,70 @@
+//! State that more than one service touches: who is there, where a room is, how a match ended.
+//!
+//! Each kind of state is a small trait with a contract, and [`conformance`] holds the suite that
+//! every implementation passes. The embedded implementations need nothing installed: memory for
+//! what is rebuilt by whoever comes back, SQLite for what must last. Why it is cut like this is
+//! in `docs/adr/0001-embedded-engine.md`.
+//!
+//! - [`leases`]: nodes announce themselves, and vanish when they stop
+//! - [`placements`]: which node runs a room
+//! - [`results`]: how a match ended, once
+//! - [`memory`], [`sqlite`]: the embedded implementations
+//! - [`conformance`]: what every implementation must do
+//!
+//! # Bounds and deadlines
+//! No call waits without end: memory answers at once, SQLite within [`sqlite::DEADLINE`] or with
+//! [`EngineError::Deadline`]. Every store has a documented limit, past which it answers
+//! [`EngineError::Full`], or [`EngineError::TooLarge`] where one item exceeds it.
+
+pub mod conformance;
+mod error;
+pub mod leases;
+pub mod memory;
+pub mod placements;
+pub mod results;
+pub mod sqlite;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use error::EngineError;
+pub use leases::{Leases, Load, NodeKind, NodeRecord};
+pub use placements::{Placement, Placements};
+pub use results::{MatchResult, Recorded, Results, Standing};
+
+/// What the traits' methods return: services hold `Arc<dyn …>`, and an `async fn` in a trait
+/// cannot be called through `dyn`. One small allocation a call, on paths that are not hot.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Every store, behind handles. Clones are the same stores.
+#[derive(Clone)]
+pub struct Engine {
+    /// Nodes that are there.
+    pub leases: Arc<dyn Leases>,
+    /// Where rooms are.
+    pub placements: Arc<dyn Placements>,
+    /// How matches ended.
+    pub results: Arc<dyn Results>,
+}
+
+impl Engine {
+    /// The engine that needs nothing installed. What must last is in `pixelrush.db` under
+    /// `data_dir`, which is made if it is missing; without one it is in memory and ends with the
+    /// process. It blocks for the moment that opening takes.
+    ///
+    /// # Errors
+    /// The database cannot be opened, or a newer release has written it.
+    pub fn embedded(data_dir: Option<&Path>) -> Result<Self, EngineError> {
+        let results = match data_dir {
+            Some(folder) => sqlite::SqliteResults::open(&folder.join("pixelrush.db"))?,
+            None => sqlite::SqliteResults::in_memory()?,
+        };
+        Ok(Self {
+            leases: Arc::new(memory::MemoryLeases::new()),
+            placements: Arc::new(memory::MemoryPlacements::new()),
+            results: Arc::new(results),
+        })
+    }
+}

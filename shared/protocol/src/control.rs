@@ -1,0 +1,584 @@
+//! Control messages: JSON text frames, low rate, readable in a browser's inspector.
+//!
+//! Every message is an object whose `t` names its type. Unknown fields are ignored, so that an
+//! older peer can be told more; an unknown type is refused by the server with an error that names
+//! it, and ignored by a client.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
+
+/// What a client says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "t")]
+pub enum ClientMessage {
+    /// First message on every connection: log in, or resume.
+    #[serde(rename = "hello")]
+    Hello(Hello),
+    /// Enter a queue, or stay in it: joining twice keeps the place.
+    #[serde(rename = "queue.join")]
+    QueueJoin(QueueJoin),
+    /// Leave the queue.
+    #[serde(rename = "queue.leave")]
+    QueueLeave(QueueLeave),
+    /// Enter the room that a match was given.
+    #[serde(rename = "room.join")]
+    RoomJoin(RoomJoin),
+    /// Leave the room for good.
+    #[serde(rename = "room.leave")]
+    RoomLeave(RoomLeave),
+}
+
+/// Body of `hello`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The wire that the client speaks: [`crate::VERSION`].
+    pub v: u16,
+    /// Access token of a login. One of `token` and `resume` is needed; `resume` wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Resume token out of the last `welcome`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// The running client: one random id for each page load or process.
+    pub instance: InstanceId,
+    /// Counts this client's connections, from 1: of two attaches, the higher one is later.
+    pub attempt: u32,
+    /// Name and version of the client program, for logs. At most 64 characters.
+    #[serde(default)]
+    pub client: String,
+    /// What the client has of each channel. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Have::is_empty")]
+    pub have: Have,
+    /// The room to be in again at once: its ticket, as `match.found` gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+}
+
+/// What a client has of each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Have {
+    /// Of the channel from the matcher.
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<Position>,
+    /// Of the channel from the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Position>,
+}
+
+impl Have {
+    fn is_empty(&self) -> bool {
+        self.matcher.is_none() && self.room.is_none()
+    }
+
+    /// What it says of `channel`.
+    pub fn of(&self, channel: Channel) -> Option<Position> {
+        match channel {
+            Channel::Match => self.matcher,
+            Channel::Room => self.room,
+        }
+    }
+}
+
+/// Body of `queue.join`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct QueueJoin {
+    /// Name of the mode, as the matcher's configuration lists it.
+    pub mode: String,
+    /// Round-trip time to each region in milliseconds, as the client measured it. Empty: any
+    /// region will do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, u32>,
+    /// Play together with others who name the same party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<PartyRef>,
+}
+
+/// A party that forms when `size` players name the same `code`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyRef {
+    /// Agreed among its members: 4 to 32 characters.
+    pub code: String,
+    /// How many members it has, 2 or more.
+    pub size: u8,
+}
+
+/// Body of `queue.leave`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct QueueLeave {}
+
+/// Body of `room.join`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomJoin {
+    /// The room ticket out of `match.found`.
+    pub ticket: String,
+}
+
+/// Body of `room.leave`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RoomLeave {}
+
+/// What the server says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum ServerMessage {
+    /// Answer to a good `hello`.
+    #[serde(rename = "welcome")]
+    Welcome(Welcome),
+    /// A channel is attached; its events follow from `offset` + 1.
+    #[serde(rename = "channel")]
+    Channel(ChannelAttached),
+    /// A channel's origin is out of reach for now; the gateway goes on trying.
+    #[serde(rename = "channel.lost")]
+    ChannelLost(ChannelLost),
+    /// A channel ended: no more events, no more input.
+    #[serde(rename = "channel.closed")]
+    ChannelClosed(ChannelClosed),
+    /// How the queue stands, about once a second while in it. Not reliable.
+    #[serde(rename = "queue.state")]
+    QueueState(QueueState),
+    /// This node is going away: connect elsewhere within the time given.
+    #[serde(rename = "goaway")]
+    GoAway(GoAway),
+    /// Something that the client sent was refused.
+    #[serde(rename = "error")]
+    Error(ErrorMessage),
+}
+
+/// Body of `welcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The wire that is spoken.
+    pub v: u16,
+    /// The session; a resume keeps it.
+    pub session: SessionId,
+    /// The player.
+    pub player: PlayerId,
+    /// The player's name.
+    pub name: String,
+    /// For `hello` on the next connection.
+    pub resume: String,
+    /// Whether this continues an earlier connection's session.
+    pub resumed: bool,
+    /// The gateway that answers.
+    pub node: String,
+    /// How often to send a heartbeat while not in a room, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// How often while in a room.
+    pub active_heartbeat_ms: u32,
+    /// The server closes a connection on which it hears nothing for this long.
+    pub deadline_ms: u32,
+    /// The server's wall clock, in milliseconds since 1970.
+    pub server_time_ms: u64,
+}
+
+/// Body of `channel`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChannelAttached {
+    /// Which channel.
+    pub ch: Channel,
+    /// Its history from here on.
+    pub epoch: Epoch,
+    /// The last event before those that follow.
+    pub offset: Offset,
+    /// Whether those are all that the client misses. `false`: what it had is of no use, and
+    /// `state` is where it starts.
+    pub recovered: bool,
+    /// The channel's state now, as its origin describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Box<RawValue>>,
+}
+
+/// Body of `channel.lost`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelLost {
+    /// Which channel.
+    pub ch: Channel,
+    /// Why: `node_silent`, `node_gone`, `node_unreachable`.
+    pub reason: String,
+}
+
+/// Body of `channel.closed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelClosed {
+    /// Which channel.
+    pub ch: Channel,
+    /// Why: `ended`, `left`, `unknown`.
+    pub reason: String,
+}
+
+/// Body of `queue.state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueState {
+    /// The mode queued for.
+    pub mode: String,
+    /// How long this player has waited.
+    pub waiting_ms: u64,
+    /// Players in the queue.
+    pub size: u32,
+    /// How much longer it takes, by recent matches; absent while nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate_ms: Option<u64>,
+    /// Members present and wanted, while a party gathers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<(u8, u8)>,
+}
+
+/// Body of `goaway`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoAway {
+    /// Why: `drain`.
+    pub reason: String,
+    /// The connection is closed after this long.
+    pub within_ms: u32,
+}
+
+/// Body of `error`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ErrorMessage {
+    /// Stable, for programs.
+    pub code: ErrorCode,
+    /// For people: what is wrong and what to do about it.
+    pub message: String,
+    /// The message that is refused, by its `t`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<String>,
+    /// The field at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// When the same may be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl ErrorMessage {
+    /// An error with a code and a text.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            re: None,
+            field: None,
+            retry_after_ms: None,
+        }
+    }
+
+    /// Names the message that is refused.
+    pub fn re(mut self, kind: impl Into<String>) -> Self {
+        self.re = Some(kind.into());
+        self
+    }
+
+    /// Names the field at fault.
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when to try again.
+    pub fn retry_after_ms(mut self, millis: u64) -> Self {
+        self.retry_after_ms = Some(millis);
+        self
+    }
+}
+
+/// What went wrong, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Not JSON, not an object, or no `t`.
+    BadMessage,
+    /// The type is not one that the server knows.
+    UnknownType,
+    /// A field is missing, or has the wrong type or an impossible value.
+    BadField,
+    /// A binary frame cannot be read.
+    BadFrame,
+    /// `hello` must come first, and only once.
+    OutOfOrder,
+    /// The token is missing, forged, or for another use.
+    TokenInvalid,
+    /// The token has expired.
+    TokenExpired,
+    /// The client's version is not spoken here any more.
+    UpgradeRequired,
+    /// Over a limit; `retry_after_ms` says when it is free again.
+    RateLimited,
+    /// The matcher has no such mode.
+    ModeUnknown,
+    /// The player is in a match; leave it first.
+    AlreadyInMatch,
+    /// The party is full, or its members disagree about it.
+    PartyMismatch,
+    /// The room is not there, or not any more.
+    RoomUnknown,
+    /// The player has no seat in that room.
+    NotInRoom,
+    /// A service behind the gateway is out of reach; nothing is lost, try again.
+    Unavailable,
+    /// The server failed.
+    Internal,
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl ClientMessage {
+    /// The types that a server knows.
+    pub const TYPES: [&str; 5] = [
+        "hello",
+        "queue.join",
+        "queue.leave",
+        "room.join",
+        "room.leave",
+    ];
+
+    /// Parses a text frame.
+    ///
+    /// # Errors
+    /// What to tell the client, ready to send: it names the type and the field at fault.
+    pub fn parse(text: &str) -> Result<Self, ErrorMessage> {
+        let kind = kind_of(text)?;
+        match kind.as_ref() {
+            "hello" => body(text, &kind).map(Self::Hello),
+            "queue.join" => body(text, &kind).map(Self::QueueJoin),
+            "queue.leave" => body(text, &kind).map(Self::QueueLeave),
+            "room.join" => body(text, &kind).map(Self::RoomJoin),
+            "room.leave" => body(text, &kind).map(Self::RoomLeave),
+            unknown => Err(ErrorMessage::new(
+                ErrorCode::UnknownType,
+                format!(
+                    "no message type {:?}; known types are {}",
+                    abbreviate(unknown),
+                    Self::TYPES.join(", ")
+                ),
+            )
+            .field("t")),
+        }
+    }
+
+    /// The message's `t`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::QueueJoin(_) => "queue.join",
+            Self::QueueLeave(_) => "queue.leave",
+            Self::RoomJoin(_) => "room.join",
+            Self::RoomLeave(_) => "room.leave",
+        }
+    }
+
+    /// The text frame.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("control messages have string keys only")
+    }
+}
+
+impl ServerMessage {
+    /// Parses a text frame; `None` for a type that this build does not know, which is ignored.
+    ///
+    /// # Errors
+    /// If the text is not a message, or one of a known type with wrong fields.
+    pub fn parse(text: &str) -> Result<Option<Self>, ErrorMessage> {
+        const TYPES: [&str; 7] = [
+            "welcome",
+            "channel",
+            "channel.lost",
+            "channel.closed",
+            "queue.state",
+            "goaway",
+            "error",
+        ];
+        let kind = kind_of(text)?;
+        if !TYPES.contains(&kind.as_ref()) {
+            return Ok(None);
+        }
+        // An internally tagged enum cannot hold raw JSON, hence the two steps.
+        Ok(Some(match kind.as_ref() {
+            "welcome" => Self::Welcome(body(text, &kind)?),
+            "channel" => Self::Channel(body(text, &kind)?),
+            "channel.lost" => Self::ChannelLost(body(text, &kind)?),
+            "channel.closed" => Self::ChannelClosed(body(text, &kind)?),
+            "queue.state" => Self::QueueState(body(text, &kind)?),
+            "goaway" => Self::GoAway(body(text, &kind)?),
+            _ => Self::Error(body(text, &kind)?),
+        }))
+    }
+
+    /// The text frame.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("control messages have string keys only")
+    }
+}
+
+fn kind_of(text: &str) -> Result<String, ErrorMessage> {
+    #[derive(Deserialize)]
+    struct Kind {
+        t: Option<String>,
+    }
+    let remedy = "send one JSON object with a string \"t\", for example {\"t\":\"queue.leave\"}";
+    // A struct would also be read from an array; only an object is a message.
+    if !text.trim_start().starts_with('{') {
+        return Err(ErrorMessage::new(
+            ErrorCode::BadMessage,
+            format!("not a JSON object; {remedy}"),
+        ));
+    }
+    let kind: Kind = serde_json::from_str(text).map_err(|error| {
+        let message = format!("{}; {remedy}", abbreviate(&error.to_string()));
+        ErrorMessage::new(ErrorCode::BadMessage, message)
+    })?;
+    kind.t.ok_or_else(|| {
+        ErrorMessage::new(ErrorCode::BadMessage, format!("no \"t\"; {remedy}")).field("t")
+    })
+}
+
+fn body<'a, T: Deserialize<'a>>(text: &'a str, kind: &str) -> Result<T, ErrorMessage> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // Keys of a map are the client's own text.
+        let path = abbreviate(&error.path().to_string());
+        let message = abbreviate(&error.inner().to_string());
+        let field = if path == "." {
+            quoted(&message)
+        } else {
+            Some(path)
+        };
+        let message = match &field {
+            Some(field) => format!("{kind}.{field}: {message}"),
+            None => format!("{kind}: {message}"),
+        };
+        let error = ErrorMessage::new(ErrorCode::BadField, message).re(kind);
+        ErrorMessage { field, ..error }
+    })
+}
+
+/// The field that serde names in backquotes when one is missing.
+fn quoted(message: &str) -> Option<String> {
+    message
+        .strip_prefix("missing field `")?
+        .split('`')
+        .next()
+        .map(str::to_owned)
+}
+
+/// Keeps what a client sent from filling an answer or a log line.
+fn abbreviate(text: &str) -> String {
+    const LONGEST: usize = 120;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> ErrorMessage {
+        ClientMessage::parse(text).expect_err(text)
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let error = refused(r#"{"t":"queue.join","mode":7}"#);
+        assert_eq!(
+            (error.code, error.field.as_deref()),
+            (ErrorCode::BadField, Some("mode"))
+        );
+        let error = refused(r#"{"t":"queue.join"}"#);
+        assert_eq!(
+            (error.code, error.field.as_deref()),
+            (ErrorCode::BadField, Some("mode"))
+        );
+        let error =
+            refused(r#"{"t":"queue.join","mode":"race","party":{"code":"abcd","size":-1}}"#);
+        assert_eq!(error.field.as_deref(), Some("party.size"));
+        assert_eq!(error.re.as_deref(), Some("queue.join"));
+    }
+
+    #[test]
+    fn an_unknown_type_is_named_and_the_known_ones_listed() {
+        let error = refused(r#"{"t":"queue.jion"}"#);
+        assert_eq!(error.code, ErrorCode::UnknownType);
+        assert!(error.message.contains("queue.jion") && error.message.contains("queue.join"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in [
+            "",
+            "null",
+            "[\"hello\"]",
+            "{",
+            "{\"t\":1}",
+            "{\"v\":1}",
+            "\u{0}",
+        ] {
+            assert_eq!(refused(text).code, ErrorCode::BadMessage, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_not_echoed_whole() {
+        let error = refused(&format!(r#"{{"t":"{}"}}"#, "x".repeat(10_000)));
+        assert!(error.message.len() < 400, "{}", error.message.len());
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        let text = r#"{"t":"queue.join","mode":"race","colour":"red"}"#;
+        let expected = QueueJoin {
+            mode: "race".to_owned(),
+            ..QueueJoin::default()
+        };
+        assert_eq!(
+            ClientMessage::parse(text),
+            Ok(ClientMessage::QueueJoin(expected))
+        );
+    }
+
+    #[test]
+    fn a_client_ignores_types_of_later_servers() {
+        assert!(ServerMessage::parse(r#"{"t":"weather","rain":true}"#).is_ok_and(|m| m.is_none()));
+    }
+
+    #[test]
+    fn every_message_reads_back() {
+        let hello = ClientMessage::Hello(Hello {
+            v: 1,
+            token: Some("a.b.c".to_owned()),
+            resume: None,
+            instance: InstanceId(9),
+            attempt: 2,
+            client: "test/1".to_owned(),
+            have: Have {
+                matcher: Some(Position {
+                    epoch: Epoch(4),
+                    offset: Offset(2),
+                }),
+                room: None,
+            },
+            room: None,
+        });
+        assert_eq!(ClientMessage::parse(&hello.to_text()), Ok(hello));
+        let state = RawValue::from_string(r#"{"seat":3}"#.to_owned()).unwrap();
+        let attached = ServerMessage::Channel(ChannelAttached {
+            ch: Channel::Room,
+            epoch: Epoch(77),
+            offset: Offset(3),
+            recovered: false,
+            state: Some(state),
+        });
+        let text = attached.to_text();
+        let back = ServerMessage::parse(&text).unwrap().unwrap();
+        assert_eq!(back.to_text(), text);
+    }
+}

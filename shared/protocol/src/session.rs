@@ -1,0 +1,642 @@
+//! The client as a whole: connect, log in, stay alive, resume, fail over.
+//!
+//! A [`Session`] is driven by whoever owns the sockets: it asks for a connection by
+//! [`Output::Connect`], is told what happens by `handle_*`, and gives what to send and what to
+//! know by `poll_*`. At most one connection is open at a time; a new [`Output::Connect`] means
+//! that the one before is to be dropped.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::close::{CloseCode, Retry};
+use crate::control::{
+    ChannelAttached, ClientMessage, ErrorMessage, Have, Hello, RoomJoin, RoomLeave, ServerMessage,
+    Welcome,
+};
+use crate::cursor::{Arrival, Cursor};
+use crate::frame::{Event, Frame, Snapshot};
+use crate::id::{Channel, InstanceId, Tick};
+use crate::input::{InputRange, InputWindow};
+use crate::link::{Link, LinkConfig, LinkEvent, Pace};
+use crate::random::Random;
+use crate::time::Timestamp;
+use crate::timer::Timers;
+
+pub use output::{Ended, Output, SessionEvent};
+
+mod output;
+
+/// How a client behaves.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// How many addresses there are to connect to; [`Output::Connect`] names one by index.
+    pub addresses: usize,
+    /// Name and version of the client program.
+    pub client: String,
+    /// Longest that connecting and the answer to `hello` may take at the first attempt; twice as
+    /// long at the second in a row, four times from the third on.
+    pub connect_timeout: Duration,
+    /// In a room: nothing heard for this long means that the gateway is dead.
+    pub active_silence: Duration,
+    /// Pause before the second attempt in a row; the first is made at once. Doubles each time.
+    pub backoff: Duration,
+    /// Longest pause between two attempts. A connection that lived for this long makes the next
+    /// loss a first one again.
+    pub backoff_limit: Duration,
+    /// Bits of one step of input.
+    pub input_width: u8,
+    /// Most steps of input kept for a resume.
+    pub input_limit: usize,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            addresses: 1,
+            client: String::new(),
+            connect_timeout: Duration::from_millis(1_500),
+            active_silence: Duration::from_secs(1),
+            backoff: Duration::from_millis(100),
+            backoff_limit: Duration::from_secs(5),
+            input_width: 8,
+            input_limit: 600,
+        }
+    }
+}
+
+/// How many of the last snapshots of a room a client keeps, counted from the room's attach: each
+/// one that [`SessionEvent::Snapshot`] tells builds on one of these, or on none.
+pub const SNAPSHOTS_KEPT: usize = 40;
+
+const PAUSE: usize = 0;
+const CONNECT: usize = 1;
+
+/// Pace until the server's `welcome` says otherwise.
+const FIRST_PACE: Pace = Pace {
+    interval: Duration::from_secs(5),
+    silence: Duration::from_secs(15),
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Paused,
+    Connecting,
+    Greeting,
+    Live,
+    Ended,
+}
+
+/// A client's session.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    state: State,
+    random: Random,
+    timers: Timers<2>,
+    instance: InstanceId,
+    attempt: u32,
+    failures: u32,
+    address: usize,
+    token: String,
+    resume: Option<String>,
+    room: Option<String>,
+    room_attached: bool,
+    link: Option<Link>,
+    cursors: [Cursor; Channel::COUNT],
+    inputs: InputWindow,
+    /// The last snapshots that were told since the room attached, the newest last.
+    snapshots: VecDeque<Tick>,
+    /// When the server's welcome came, on the present connection.
+    welcomed_at: Timestamp,
+    /// When the connection or the room was lost, until it is back.
+    lost_at: Option<Timestamp>,
+    outputs: VecDeque<Output>,
+    events: VecDeque<SessionEvent>,
+}
+
+impl Session {
+    /// A session that connects at the first [`handle_timeout`](Self::handle_timeout), with an
+    /// access token. `seed` makes the instance id and all jitter.
+    pub fn new(config: SessionConfig, token: String, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let instance = InstanceId(random.next_u64());
+        let address = random.below(config.addresses as u64) as usize;
+        let inputs = InputWindow::new(config.input_width, config.input_limit);
+        let mut session = Self {
+            config,
+            state: State::Paused,
+            random,
+            timers: Timers::default(),
+            instance,
+            attempt: 0,
+            failures: 0,
+            address,
+            token,
+            resume: None,
+            room: None,
+            room_attached: false,
+            link: None,
+            cursors: Channel::ALL.map(Cursor::new),
+            inputs,
+            snapshots: VecDeque::new(),
+            welcomed_at: Timestamp(0),
+            lost_at: None,
+            outputs: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        session.timers.set(PAUSE, Timestamp(0));
+        session
+    }
+
+    /// The connection that was asked for is open.
+    pub fn handle_connected(&mut self, now: Timestamp) {
+        if self.state != State::Connecting {
+            return;
+        }
+        self.state = State::Greeting;
+        let config = LinkConfig {
+            idle: FIRST_PACE,
+            active: Pace {
+                interval: Duration::from_millis(400),
+                silence: self.config.active_silence,
+            },
+        };
+        self.link = Some(Link::client(config, self.random.next_u64(), now));
+        let hello = Hello {
+            v: crate::VERSION,
+            token: self.resume.is_none().then(|| self.token.clone()),
+            resume: self.resume.clone(),
+            instance: self.instance,
+            attempt: self.attempt,
+            client: self.config.client.clone(),
+            have: Have {
+                matcher: self.cursors[Channel::Match.index()].position(),
+                room: self.cursors[Channel::Room.index()].position(),
+            },
+            room: self.room.clone(),
+        };
+        self.say(&ClientMessage::Hello(hello));
+    }
+
+    /// The connection ended, or could not be made; with the close code if there was one.
+    pub fn handle_closed(&mut self, now: Timestamp, code: Option<u16>) {
+        if matches!(self.state, State::Paused | State::Ended) {
+            return;
+        }
+        match Retry::after(code) {
+            Retry::Never => self.end(Ended::Closed(code)),
+            Retry::Login if self.resume.take().is_some() => self.retry(now, code, false),
+            Retry::Login => self.end(Ended::LoginNeeded(code)),
+            Retry::Same => self.retry(now, code, false),
+            Retry::Elsewhere => self.retry(now, code, true),
+        }
+    }
+
+    /// A text message came.
+    pub fn handle_text(&mut self, now: Timestamp, text: &str) {
+        if !self.listens() {
+            return;
+        }
+        self.heard(now);
+        match ServerMessage::parse(text) {
+            Ok(Some(message)) => self.handle_control(now, message),
+            Ok(None) => {}
+            Err(error) => self
+                .events
+                .push_back(SessionEvent::Malformed(error.message)),
+        }
+    }
+
+    /// A binary message came.
+    pub fn handle_binary(&mut self, now: Timestamp, bytes: &Bytes) {
+        if self.state != State::Live {
+            return;
+        }
+        self.heard(now);
+        match Frame::decode(bytes) {
+            Ok(Frame::Event(event)) => self.handle_event(now, event),
+            Ok(Frame::Snapshot(snapshot)) => self.handle_snapshot(now, snapshot),
+            Ok(frame) => {
+                if let Some(link) = &mut self.link {
+                    link.handle_frame(now, &frame);
+                }
+            }
+            Err(error) => self
+                .events
+                .push_back(SessionEvent::Malformed(error.to_string())),
+        }
+    }
+
+    /// Acts on deadlines that have come.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                PAUSE => self.connect(now),
+                CONNECT => self.retry(now, None, true),
+                _ => unreachable!("two timers"),
+            }
+        }
+        self.inputs.handle_timeout(now);
+        let Some(link) = &mut self.link else { return };
+        link.handle_timeout(now);
+        while let Some(event) = link.poll_event() {
+            if event == LinkEvent::Silent {
+                self.retry(now, None, true);
+                return;
+            }
+        }
+    }
+
+    /// Sends a control message. While not connected it is refused: what matters is asked again
+    /// after a resume by whoever wanted it.
+    pub fn send(&mut self, message: &ClientMessage) -> bool {
+        let live = self.state == State::Live;
+        if live {
+            self.say(message);
+        }
+        live
+    }
+
+    /// Enters a room with the ticket out of `match.found`, now and after every reconnect until
+    /// the room is left or over.
+    pub fn join_room(&mut self, ticket: String) {
+        if self.room.as_ref() != Some(&ticket) {
+            self.close_room();
+        } else if self.room_attached {
+            return;
+        }
+        self.room = Some(ticket.clone());
+        if self.state == State::Live {
+            self.say(&ClientMessage::RoomJoin(RoomJoin { ticket }));
+        }
+    }
+
+    /// Leaves the room for good.
+    pub fn leave_room(&mut self) {
+        if self.room.is_some() && self.state == State::Live {
+            self.say(&ClientMessage::RoomLeave(RoomLeave {}));
+        }
+        self.close_room();
+    }
+
+    /// Adds a step of input for the room. Steps go out at the next
+    /// [`flush_inputs`](Self::flush_inputs). Over the limit the oldest step is given up.
+    pub fn push_input(&mut self, step: u32) {
+        if self.room.is_none() {
+            return;
+        }
+        if let (_, Some(lost)) = self.inputs.push(step) {
+            self.events.push_back(SessionEvent::InputsGivenUp(lost));
+        }
+    }
+
+    /// Sends the steps that wait, with what was received as acknowledgement. Call it about every
+    /// 50 ms while in a room, also when there is no new step: old ones may have to go out again.
+    pub fn flush_inputs(&mut self, now: Timestamp) {
+        if self.state != State::Live || !self.room_attached {
+            return;
+        }
+        let Some(at) = self.cursors[Channel::Room.index()].position() else {
+            return;
+        };
+        let snapshot = self.newest_snapshot();
+        while let Some(frame) = self
+            .inputs
+            .poll_transmit(now, at.epoch, at.offset, snapshot)
+        {
+            self.outputs
+                .push_back(Output::Binary(Frame::Input(frame).encode()));
+            if let Some(link) = &mut self.link {
+                link.acknowledged_by_input();
+            }
+        }
+    }
+
+    /// Ends the session with a normal close.
+    pub fn close(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        self.end(Ended::ByUs);
+        self.outputs.clear();
+        self.outputs.push_back(Output::Close(CloseCode::Normal));
+    }
+
+    /// A new access token. After [`Ended::LoginNeeded`] the session goes on with it at once;
+    /// otherwise it is kept for when one is asked for.
+    pub fn log_in(&mut self, now: Timestamp, token: String) {
+        self.token = token;
+        if self.state != State::Ended {
+            return;
+        }
+        self.resume = None;
+        self.failures = 0;
+        self.state = State::Paused;
+        self.timers.set(PAUSE, now);
+    }
+
+    /// The next thing to do with the socket. Ask until there is nothing after each call to the
+    /// session: that, and not a limit, keeps this queue and that of the events short.
+    pub fn poll_output(&mut self, now: Timestamp) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if self.state != State::Live {
+            return None;
+        }
+        let frame = self.link.as_mut()?.poll_transmit(now)?;
+        Some(Output::Binary(frame.encode()))
+    }
+
+    /// The next thing to know.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let link = self.link.as_ref().and_then(Link::poll_timeout);
+        let inputs = if self.room_attached {
+            self.inputs.poll_timeout()
+        } else {
+            None
+        };
+        [self.timers.next(), link, inputs]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The connection's link, while there is one: round trip, clock offset.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// Inputs that are not settled.
+    pub fn inputs(&self) -> &InputWindow {
+        &self.inputs
+    }
+
+    /// Whether control messages can be sent now.
+    pub fn is_live(&self) -> bool {
+        self.state == State::Live
+    }
+
+    /// Whether the room answers now.
+    pub fn is_in_room(&self) -> bool {
+        self.room_attached
+    }
+
+    /// This client's instance id.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// What this client has of `channel`.
+    pub fn cursor(&self, channel: Channel) -> &Cursor {
+        &self.cursors[channel.index()]
+    }
+
+    fn handle_control(&mut self, now: Timestamp, message: ServerMessage) {
+        let expected = matches!(message, ServerMessage::Welcome(_) | ServerMessage::Error(_));
+        if self.state == State::Greeting && !expected {
+            return;
+        }
+        match message {
+            ServerMessage::Welcome(welcome) => self.handle_welcome(now, welcome),
+            ServerMessage::Channel(attached) => self.handle_attached(now, attached),
+            ServerMessage::ChannelLost(lost) => {
+                if lost.ch == Channel::Room {
+                    self.room_attached = false;
+                    self.lost_at.get_or_insert(now);
+                }
+                self.events.push_back(SessionEvent::ChannelLost(lost));
+            }
+            ServerMessage::ChannelClosed(closed) => {
+                if closed.ch == Channel::Room {
+                    self.close_room();
+                }
+                self.events.push_back(SessionEvent::ChannelClosed(closed));
+            }
+            ServerMessage::QueueState(state) => {
+                self.events.push_back(SessionEvent::QueueState(state));
+            }
+            // The close that follows says when; a room is not left before it has to be.
+            ServerMessage::GoAway(goaway) => self.events.push_back(SessionEvent::GoAway(goaway)),
+            ServerMessage::Error(error) => self.handle_error(error),
+        }
+    }
+
+    fn handle_welcome(&mut self, now: Timestamp, welcome: Welcome) {
+        if self.state != State::Greeting {
+            return;
+        }
+        self.state = State::Live;
+        self.welcomed_at = now;
+        self.timers.stop(CONNECT);
+        self.resume = Some(welcome.resume.clone());
+        let idle = Duration::from_millis(u64::from(welcome.heartbeat_ms));
+        let active = Duration::from_millis(u64::from(welcome.active_heartbeat_ms));
+        let config = LinkConfig {
+            idle: Pace {
+                interval: idle,
+                silence: idle + idle / 4 + Duration::from_secs(5),
+            },
+            active: Pace {
+                interval: active,
+                silence: self.config.active_silence,
+            },
+        };
+        let mut link = Link::client(config, self.random.next_u64(), now);
+        link.set_active(now, self.room.is_some());
+        self.link = Some(link);
+        self.inputs.rewind();
+        if self.room.is_none()
+            && let Some(lost_at) = self.lost_at.take()
+        {
+            self.events.push_back(SessionEvent::Restored {
+                freeze: now.since(lost_at),
+            });
+        }
+        self.events.push_back(SessionEvent::Welcome(welcome));
+    }
+
+    fn handle_attached(&mut self, now: Timestamp, attached: ChannelAttached) {
+        if attached.ch == Channel::Room && self.room.is_none() {
+            return; // left while the answer was on its way
+        }
+        let cursor = &mut self.cursors[attached.ch.index()];
+        let goes_on = cursor.handle_attached(attached.epoch, attached.offset, attached.recovered);
+        if attached.recovered && !goes_on {
+            // Nothing that came next would be worth anything: attach afresh.
+            self.retry(now, None, false);
+            return;
+        }
+        if attached.ch == Channel::Room {
+            self.room_attached = true;
+            self.snapshots.clear();
+            if goes_on {
+                self.inputs.rewind();
+            } else {
+                self.drop_inputs();
+            }
+            if let Some(link) = &mut self.link {
+                link.set_active(now, true);
+            }
+            if let Some(lost_at) = self.lost_at.take() {
+                self.events.push_back(SessionEvent::Restored {
+                    freeze: now.since(lost_at),
+                });
+            }
+        }
+        self.events.push_back(SessionEvent::Channel(attached));
+    }
+
+    fn handle_error(&mut self, error: ErrorMessage) {
+        if error.re.as_deref() == Some("room.join") && error.retry_after_ms.is_none() {
+            self.close_room();
+        }
+        self.events.push_back(SessionEvent::Refused(error));
+    }
+
+    fn handle_event(&mut self, now: Timestamp, event: Event) {
+        let cursor = &mut self.cursors[event.channel.index()];
+        let arrival = cursor.handle_event(&event);
+        if let (Some(ack), Some(link)) = (cursor.ack(arrival == Arrival::Missing), &mut self.link) {
+            link.acknowledge(now, ack);
+        }
+        if arrival == Arrival::Apply {
+            self.events.push_back(SessionEvent::Event(event));
+        }
+    }
+
+    fn handle_snapshot(&mut self, now: Timestamp, snapshot: Snapshot) {
+        let newest = self.room_attached && snapshot.head.tick > self.newest_snapshot();
+        // Without its baseline a snapshot means nothing: wait for one that we can read.
+        let readable = snapshot
+            .head
+            .baseline()
+            .is_none_or(|tick| self.snapshots.contains(&tick));
+        if !newest || !readable {
+            return;
+        }
+        if self.snapshots.len() == SNAPSHOTS_KEPT {
+            self.snapshots.pop_front();
+        }
+        self.snapshots.push_back(snapshot.head.tick);
+        let durable = snapshot
+            .head
+            .processed
+            .0
+            .saturating_sub(snapshot.head.durable_lag);
+        self.inputs
+            .handle_durable(now, crate::id::InputSeq(durable));
+        self.events.push_back(SessionEvent::Snapshot(snapshot));
+    }
+
+    /// The newest snapshot that was told; 0 if none was since the room attached.
+    fn newest_snapshot(&self) -> Tick {
+        self.snapshots.back().copied().unwrap_or_default()
+    }
+
+    fn listens(&self) -> bool {
+        matches!(self.state, State::Greeting | State::Live)
+    }
+
+    fn heard(&mut self, now: Timestamp) {
+        if let Some(link) = &mut self.link {
+            link.handle_heard(now);
+        }
+    }
+
+    fn say(&mut self, message: &ClientMessage) {
+        self.outputs.push_back(Output::Text(message.to_text()));
+    }
+
+    fn connect(&mut self, now: Timestamp) {
+        self.state = State::Connecting;
+        self.attempt += 1;
+        // Longer each time, up to four times: on a slow network the first deadline is too short.
+        let patience = self.config.connect_timeout * (1 << self.failures.min(2));
+        self.timers.set(CONNECT, now + patience);
+        self.outputs.push_back(Output::Connect {
+            address: self.address,
+        });
+    }
+
+    fn retry(&mut self, now: Timestamp, code: Option<u16>, elsewhere: bool) {
+        if self.state == State::Live {
+            let since = self.link.as_ref().map_or(now, Link::last_heard);
+            self.lost_at.get_or_insert(since);
+            self.events.push_back(SessionEvent::Lost { code });
+            // A server that welcomes us and then hangs up, again and again, is a failing one.
+            if now.since(self.welcomed_at) >= self.config.backoff_limit {
+                self.failures = 0;
+            }
+        }
+        self.outputs.clear();
+        self.outputs.push_back(Output::Drop);
+        self.link = None;
+        self.room_attached = false;
+        self.state = State::Paused;
+        self.timers.stop(CONNECT);
+        if elsewhere && self.config.addresses > 1 {
+            self.address = (self.address + 1) % self.config.addresses;
+        }
+        let pause = self.next_pause();
+        self.timers.set(PAUSE, now + pause);
+    }
+
+    /// None before the first attempt, so that one lost gateway costs no time; then doubling, with
+    /// full jitter, so that a fleet of clients does not come back in step.
+    fn next_pause(&mut self) -> Duration {
+        let failures = self.failures;
+        self.failures += 1;
+        if failures == 0 {
+            return Duration::ZERO;
+        }
+        let longest = (self.config.backoff * 2u32.saturating_pow(failures.min(16) - 1))
+            .min(self.config.backoff_limit);
+        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(micros / 2 + self.random.below(micros / 2 + 1))
+    }
+
+    fn end(&mut self, why: Ended) {
+        self.state = State::Ended;
+        self.link = None;
+        self.timers = Timers::default();
+        self.outputs.clear();
+        self.outputs.push_back(Output::Drop);
+        self.events.push_back(SessionEvent::Ended(why));
+    }
+
+    fn close_room(&mut self) {
+        self.room = None;
+        self.room_attached = false;
+        self.cursors[Channel::Room.index()].reset();
+        self.drop_inputs();
+        self.snapshots.clear();
+        // The next heartbeat brings the link back to its idle pace.
+        if let Some(link) = &mut self.link {
+            let heard = link.last_heard();
+            link.set_active(heard, false);
+        }
+    }
+
+    fn drop_inputs(&mut self) {
+        let mut unsettled = self.inputs.unsettled().map(|(seq, _)| seq);
+        let range = unsettled.next().map(|from| InputRange {
+            from,
+            to: unsettled.last().unwrap_or(from),
+        });
+        if let Some(range) = range {
+            self.events.push_back(SessionEvent::InputsGivenUp(range));
+        }
+        self.inputs = InputWindow::new(self.config.input_width, self.config.input_limit);
+    }
+}
+
+#[cfg(test)]
+mod tests;

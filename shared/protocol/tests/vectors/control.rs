@@ -1,0 +1,165 @@
+//! Text frames: what they parse to, or what is refused and why.
+
+use protocol::control::{ClientMessage, ErrorMessage, ServerMessage};
+use serde_json::{Value, json};
+
+const CLIENT: &[(&str, &str)] = &[
+    (
+        "log in",
+        r#"{"t":"hello","v":1,"token":"aaa.bbb.ccc","instance":"in_00000000000000ff","attempt":1}"#,
+    ),
+    (
+        "resume",
+        r#"{"t":"hello","v":1,"resume":"ddd.eee.fff","instance":"in_00000000000000ff","attempt":2,"client":"web/1","have":{"match":{"epoch":7,"offset":3},"room":{"epoch":4294967295,"offset":0}},"room":"ggg.hhh.iii"}"#,
+    ),
+    (
+        "unknown fields are ignored",
+        r#"{"t":"queue.join","mode":"race","colour":"red","more":{"deep":[1,2]}}"#,
+    ),
+    (
+        "queue with regions and a party",
+        r#"{"t":"queue.join","mode":"race","regions":{"eu":20,"us":110},"party":{"code":"wombat","size":3}}"#,
+    ),
+    ("leave the queue", r#"{"t":"queue.leave"}"#),
+    (
+        "enter a room",
+        r#" {"ticket":"ggg.hhh.iii","t":"room.join"} "#,
+    ),
+    ("leave the room", r#"{"t":"room.leave"}"#),
+    (
+        "null is absent",
+        r#"{"t":"hello","v":1,"token":null,"resume":"r","instance":"in_0000000000000001","attempt":1}"#,
+    ),
+    ("nothing", ""),
+    ("no JSON", "hello"),
+    ("no object", r#"["hello"]"#),
+    ("cut short", r#"{"t":"queue.leave""#),
+    ("two objects", r#"{"t":"queue.leave"}{"t":"queue.leave"}"#),
+    ("no type", r#"{"mode":"race"}"#),
+    ("type is no string", r#"{"t":1}"#),
+    ("two types", r#"{"t":"queue.leave","t":"room.leave"}"#),
+    ("unknown type", r#"{"t":"queue.jion","mode":"race"}"#),
+    ("type of a server's message", r#"{"t":"welcome"}"#),
+    ("field is missing", r#"{"t":"queue.join"}"#),
+    ("field has the wrong type", r#"{"t":"queue.join","mode":7}"#),
+    (
+        "nested field is out of range",
+        r#"{"t":"queue.join","mode":"race","party":{"code":"wombat","size":256}}"#,
+    ),
+    (
+        "map's value has the wrong type",
+        r#"{"t":"queue.join","mode":"race","regions":{"eu":"near"}}"#,
+    ),
+    (
+        "number is too large",
+        r#"{"t":"hello","v":1,"token":"t","instance":"in_0000000000000001","attempt":4294967296}"#,
+    ),
+    (
+        "number is no integer",
+        r#"{"t":"hello","v":1.5,"token":"t","instance":"in_0000000000000001","attempt":1}"#,
+    ),
+    (
+        "id of another kind",
+        r#"{"t":"hello","v":1,"token":"t","instance":"pl_0000000000000001","attempt":1}"#,
+    ),
+    (
+        "id with capitals",
+        r#"{"t":"hello","v":1,"token":"t","instance":"in_00000000000000FF","attempt":1}"#,
+    ),
+    (
+        "have names an unknown channel",
+        r#"{"t":"hello","v":1,"token":"t","instance":"in_0000000000000001","attempt":1,"have":{"chat":{"epoch":1,"offset":1}}}"#,
+    ),
+    (
+        "have without offset",
+        r#"{"t":"hello","v":1,"token":"t","instance":"in_0000000000000001","attempt":1,"have":{"room":{"epoch":1}}}"#,
+    ),
+];
+
+const SERVER: &[(&str, &str)] = &[
+    (
+        "welcome",
+        r#"{"t":"welcome","v":1,"session":"se_0000000000000001","player":"pl_0000000000000002","name":"Ada","resume":"ddd.eee.fff","resumed":false,"node":"gateway-1","heartbeat_ms":25000,"active_heartbeat_ms":400,"deadline_ms":60000,"server_time_ms":1795000000000}"#,
+    ),
+    (
+        "channel with state",
+        r#"{"t":"channel","ch":"match","epoch":7,"offset":0,"recovered":false,"state":{"queue":null,"match":null}}"#,
+    ),
+    (
+        "channel goes on",
+        r#"{"t":"channel","ch":"room","epoch":4294967295,"offset":4294967295,"recovered":true}"#,
+    ),
+    (
+        "channel lost",
+        r#"{"t":"channel.lost","ch":"room","reason":"node_silent"}"#,
+    ),
+    (
+        "channel closed",
+        r#"{"t":"channel.closed","ch":"room","reason":"ended"}"#,
+    ),
+    (
+        "queue state",
+        r#"{"t":"queue.state","mode":"race","waiting_ms":1500,"size":4,"estimate_ms":6000}"#,
+    ),
+    (
+        "queue state of a party",
+        r#"{"t":"queue.state","mode":"race","waiting_ms":0,"size":1,"party":[1,3]}"#,
+    ),
+    (
+        "goaway",
+        r#"{"t":"goaway","reason":"drain","within_ms":30000}"#,
+    ),
+    (
+        "error",
+        r#"{"t":"error","code":"rate_limited","message":"too many joins","re":"queue.join","retry_after_ms":250}"#,
+    ),
+    (
+        "error with a field",
+        r#"{"t":"error","code":"bad_field","message":"queue.join.mode: missing","re":"queue.join","field":"mode"}"#,
+    ),
+    (
+        "unknown fields are ignored",
+        r#"{"t":"goaway","reason":"drain","within_ms":1,"to":"gateway-2"}"#,
+    ),
+    ("type of a later server", r#"{"t":"weather","rain":true}"#),
+    (
+        "unknown channel",
+        r#"{"t":"channel.lost","ch":"chat","reason":"node_gone"}"#,
+    ),
+    ("field is missing", r#"{"t":"goaway","reason":"drain"}"#),
+    ("no object", "17"),
+];
+
+pub(super) fn client() -> Vec<Value> {
+    let parse = |text: &str| ClientMessage::parse(text).map(|message| Some(message.to_text()));
+    rows(CLIENT, parse)
+}
+
+pub(super) fn server() -> Vec<Value> {
+    let parse = |text: &str| {
+        let message = ServerMessage::parse(text)?;
+        Ok(message.map(|message| message.to_text()))
+    };
+    rows(SERVER, parse)
+}
+
+/// A message as its sender would write it, `null` for one that is ignored, or the error.
+fn rows(
+    texts: &[(&str, &str)],
+    parse: impl Fn(&str) -> Result<Option<String>, ErrorMessage>,
+) -> Vec<Value> {
+    texts
+        .iter()
+        .map(|(name, text)| match parse(text) {
+            Ok(message) => {
+                let message: Option<Value> =
+                    message.map(|written| serde_json::from_str(&written).unwrap());
+                json!({"name": name, "text": text, "message": message})
+            }
+            Err(error) => {
+                let error = json!({"code": error.code, "field": error.field, "re": error.re});
+                json!({"name": name, "text": text, "error": error})
+            }
+        })
+        .collect()
+}

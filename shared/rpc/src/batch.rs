@@ -1,0 +1,112 @@
+//! What an origin sends to one gateway, gathered into one message.
+
+use bytes::Bytes;
+use protocol::close::CloseCode;
+use protocol::control::ErrorMessage;
+use protocol::frame::{Event, SnapshotHead};
+use protocol::id::SessionId;
+use protocol::log::Attached;
+
+use crate::pb;
+use crate::pb::from_origin_item::Item;
+
+/// Items for one gateway, in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    items: Vec<pb::FromOriginItem>,
+}
+
+impl Batch {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The channel stands; `state` is a JSON object for the client.
+    pub fn attached(&mut self, session: SessionId, attached: Attached, state: String) {
+        self.push(Item::Attached(pb::Attached {
+            session: session.0,
+            epoch: attached.position.epoch.0,
+            offset: attached.position.offset.0,
+            recovered: attached.recovered,
+            state,
+        }));
+    }
+
+    /// The attach is refused; the connection stays.
+    pub fn refused(&mut self, session: SessionId, error: &ErrorMessage) {
+        let error = serde_json::to_string(error).expect("an error has string keys only");
+        self.push(Item::Refused(pb::Refused {
+            session: session.0,
+            error,
+        }));
+    }
+
+    /// A reliable event.
+    pub fn event(&mut self, session: SessionId, event: &Event) {
+        let frame = Bytes::from(event.encode());
+        self.push(Item::Event(pb::Event {
+            session: session.0,
+            frame,
+        }));
+    }
+
+    /// One snapshot body for many sessions.
+    pub fn fanout(
+        &mut self,
+        body: Bytes,
+        targets: impl IntoIterator<Item = (SessionId, SnapshotHead)>,
+    ) {
+        let targets = targets
+            .into_iter()
+            .map(|(session, head)| pb::Target {
+                session: session.0,
+                head: Bytes::from(head.encode()),
+            })
+            .collect();
+        self.push(Item::Fanout(pb::Fanout { body, targets }));
+    }
+
+    /// A control message.
+    pub fn text(&mut self, session: SessionId, text: String) {
+        self.push(Item::Text(pb::ServerText {
+            session: session.0,
+            text,
+        }));
+    }
+
+    /// The channel is over for this session; its connection stays. `reason` is what
+    /// `channel.closed` tells.
+    pub fn close_channel(&mut self, session: SessionId, reason: &str) {
+        let reason = reason.to_owned();
+        self.push(Item::Closed(pb::Closed {
+            session: session.0,
+            code: 0,
+            reason,
+        }));
+    }
+
+    /// The session's connection is to be closed with `code`.
+    pub fn close_connection(&mut self, session: SessionId, code: CloseCode) {
+        let reason = code.reason().to_owned();
+        let code = u32::from(code.code());
+        self.push(Item::Closed(pb::Closed {
+            session: session.0,
+            code,
+            reason,
+        }));
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        self.items.push(pb::FromOriginItem { item: Some(item) });
+    }
+
+    pub(crate) fn into_message(self) -> pb::FromOrigin {
+        pb::FromOrigin { items: self.items }
+    }
+}

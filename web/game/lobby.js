@@ -1,0 +1,223 @@
+/**
+ * From a name to a race and back: which phase the player is in. Everything that the server tells
+ * passes here; what is drawn is in screens.js and render.js.
+ */
+
+import { Race } from './race.js';
+
+/** How long after a race the player may still count as being in it, and how often to ask. */
+const ASK_AGAIN = 500;
+const MOST_ASKS = 20;
+
+/** What the refusals and ends mean to a player. Others speak for themselves. */
+const WORDS = {
+  replaced: 'You are playing in another tab or on another device. Press Race to play here.',
+  upgrade_required: 'This page is out of date: reload it.',
+  rate_limit_abuse: 'The server closed the connection: too many messages.',
+};
+
+const LEFT_QUEUE = {
+  timeout: 'No race was found in time. Try again.',
+  placement_failed: 'There is no room for a race right now. Try again in a moment.',
+};
+
+export class Lobby extends EventTarget {
+  #client;
+  #mode;
+  #asks = 0;
+  #wanted = false;
+
+  /**
+   * @param {import("../sdk/client.js").Client} client
+   * @param {string} mode
+   */
+  constructor(client, mode) {
+    super();
+    this.#client = client;
+    this.#mode = mode;
+    /** @type {"lobby" | "connecting" | "queue" | "found" | "race"} */
+    this.stage = 'lobby';
+    /** @type {Race | null} */
+    this.race = null;
+    /** @type {import("../sdk/control.js").QueueState | null} */
+    this.queue = null;
+    this.error = '';
+    /** @type {Record<string, number>} how often each thing was told */
+    this.counts = {};
+    this.#listen();
+  }
+
+  /** @returns {string} what the player sees: the stage, or the race's own phase */
+  get phase() {
+    return this.stage === 'race' && this.race ? this.race.phase : this.stage;
+  }
+
+  /** Enters the queue, connecting first if need be. */
+  enter() {
+    this.#asks = 0;
+    this.error = '';
+    this.#wanted = true;
+    this.#leaveRace();
+    this.#stage(this.#client.state === 'live' ? 'queue' : 'connecting');
+    this.#client.joinQueue(this.#mode);
+  }
+
+  /** Looks whether there is a queue or a race to go on with, as after a reload. */
+  resume() {
+    this.#stage('connecting');
+  }
+
+  /** Leaves the queue. */
+  leaveQueue() {
+    this.#wanted = false;
+    this.#client.leaveQueue();
+    this.#stage('lobby');
+  }
+
+  /** Leaves the race, or its result. */
+  leave() {
+    this.#wanted = false;
+    this.#leaveRace();
+    this.#stage('lobby');
+  }
+
+  #listen() {
+    const handlers = {
+      welcome: () => this.#handleWelcome(),
+      channel: (event) => (event.channel === 'match' ? this.#handleMatchState(event) : this.#handleRoomState(event)),
+      channelClosed: (event) => this.#handleClosed(event),
+      queueState: (event) => this.#handleQueue(event.state),
+      event: (event) => this.#handleEvent(event),
+      snapshot: (state) => this.#handleSnapshot(state),
+      refused: (event) => this.#handleRefused(event.error),
+      loginFailed: (event) => this.#handleLoginFailed(event),
+      ended: (event) => this.#handleEnded(event),
+    };
+    for (const [type, handle] of Object.entries(handlers)) {
+      this.#client.on(type, (event) => {
+        const name = type === 'event' ? event.name : type;
+        this.counts[name] = (this.counts[name] ?? 0) + 1;
+        handle(event);
+        this.dispatchEvent(new Event('change'));
+      });
+    }
+  }
+
+  #handleWelcome() {
+    this.error = '';
+    if (this.stage === 'connecting' && this.#wanted) this.#stage('queue');
+  }
+
+  #handleMatchState({ state, recovered }) {
+    if (state?.match) {
+      this.#joinRoom(state.match);
+    } else if (state?.queue) {
+      this.#handleQueue({ mode: state.queue.mode, waiting_ms: state.queue.waiting_ms, size: 0 });
+    } else if (!recovered && !this.#wanted && this.stage === 'connecting') {
+      this.#stage('lobby');
+    }
+  }
+
+  #handleQueue(queue) {
+    this.queue = queue;
+    if (this.stage === 'connecting') this.#stage('queue');
+  }
+
+  #handleRoomState({ state, recovered }) {
+    if (!state) return;
+    if (this.race?.room === state.room) this.race.handleAttached(state, recovered);
+    else this.race = new Race(state);
+    this.#wanted = false;
+    this.#stage('race');
+  }
+
+  #handleEvent({ channel, data }) {
+    if (channel === 'room') {
+      this.race?.handleEvent(data);
+      return;
+    }
+    if (data.e === 'match.found') this.#joinRoom(data);
+    if (data.e === 'queue.left') this.#handleLeftQueue(data);
+    if (data.e === 'match.ended' && data.reason === 'lost' && this.stage !== 'lobby') {
+      this.#fail('The race was lost with the server that ran it. Press Race for another one.');
+    }
+  }
+
+  #handleLeftQueue({ reason, message }) {
+    if (reason === 'left' || this.stage !== 'queue') return;
+    this.#wanted = false;
+    this.#fail(LEFT_QUEUE[reason] ?? message ?? 'You left the queue.');
+  }
+
+  #handleSnapshot(state) {
+    this.race?.handleSnapshot(performance.now(), state);
+  }
+
+  #handleClosed({ channel, reason }) {
+    const over = this.race?.result != null || reason === 'left';
+    if (channel === 'room' && this.stage !== 'lobby' && !over && !this.#wanted) {
+      this.#fail('That race is over.');
+    }
+  }
+
+  #handleRefused(error) {
+    const wait = error.retry_after_ms;
+    if (error.re === 'queue.join' && error.code === 'already_in_match') {
+      this.#askAgain(error.message);
+    } else if (error.re === 'queue.join' && wait == null) {
+      this.#fail(error.message);
+    } else if (error.re === 'room.join' && wait == null) {
+      this.#fail(`The race cannot be joined: ${error.message}`);
+    } else {
+      this.error = error.message;
+    }
+  }
+
+  /** The last race may not have been settled yet, or this tab's match is on its way. */
+  #askAgain(message) {
+    this.#asks += 1;
+    if (!this.#wanted || this.stage !== 'queue') return;
+    if (this.#asks > MOST_ASKS) this.#fail(message);
+    else setTimeout(() => this.#wanted && this.stage === 'queue' && this.#client.joinQueue(this.#mode), ASK_AGAIN);
+  }
+
+  #handleLoginFailed({ error, retrying }) {
+    if (retrying) this.error = `${sentence(error.message)} Trying again…`;
+    else this.#fail(sentence(error.message));
+  }
+
+  #handleEnded({ why, code }) {
+    if (why === 'by_us') return;
+    const reason = { 4300: 'replaced', 4301: 'replaced', 4303: 'upgrade_required', 4304: 'rate_limit_abuse' }[code];
+    this.#leaveRace();
+    this.#fail(WORDS[reason ?? ''] ?? `The server closed the connection (code ${code}).`);
+  }
+
+  #joinRoom({ ticket, room }) {
+    if (this.race?.room === room && this.race.result) return;
+    if (this.stage !== 'race') this.#stage('found');
+    this.#client.joinRoom(ticket);
+  }
+
+  #leaveRace() {
+    if (this.race) this.#client.leaveRoom();
+    this.race = null;
+    this.queue = null;
+  }
+
+  #fail(text) {
+    this.error = text;
+    this.#wanted = false;
+    this.#leaveRace();
+    this.#stage('lobby');
+  }
+
+  #stage(stage) {
+    this.stage = stage;
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}

@@ -1,0 +1,127 @@
+/** The page: wires the client, the lobby, the picture and the controls together. */
+
+import { Client, loginGuest } from '../sdk/index.js';
+import { deviceId, rememberedName, rememberName, rememberPlaying, wasPlaying } from './device.js';
+import { Controls, Pump } from './input.js';
+import { Lobby } from './lobby.js';
+import { Renderer } from './render.js';
+import { Screens } from './screens.js';
+import { exposeState } from './window.js';
+
+const CLIENT = 'pixelrush-web/0.1';
+
+/** How often the text over the race and the link's state follow, in milliseconds. */
+const TEXT_EVERY = 100;
+
+const query = new URLSearchParams(location.search);
+const device = deviceId(query.get('player') ?? '');
+const screens = new Screens();
+const client = new Client({ addresses: addresses(), login, client: CLIENT });
+const lobby = new Lobby(client, query.get('mode') ?? 'race');
+const renderer = new Renderer(screens.canvas);
+const controls = new Controls(window, screens.touch);
+const pump = new Pump(client, controls);
+/** How the connection fared, for the curious. */
+const connection = { lost: 0, restored: 0, lastFreeze: /** @type {number | null} */ (null) };
+let playedAs = '';
+let pumping = '';
+
+wireButtons();
+wireConnection();
+lobby.addEventListener('change', showLobby);
+client.on('snapshot', ({ queued }) => pump.handleQueued(queued));
+window.setInterval(showText, TEXT_EVERY);
+requestAnimationFrame(drawFrame);
+exposeState({ client, lobby, connection });
+start();
+
+function start() {
+  screens.name.value = rememberedName();
+  if (wasPlaying() && rememberedName() !== '') {
+    lobby.resume();
+    void client.start();
+  } else {
+    screens.name.focus();
+  }
+  showLobby();
+}
+
+/** The page's own origin, unless the query names gateways. */
+function addresses() {
+  const named = query.get('addresses')?.split(',').map((address) => address.trim()).filter(Boolean) ?? [];
+  const own = new URL('/v1/ws', location.href);
+  own.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  return named.length > 0 ? named : [own.href];
+}
+
+async function login() {
+  const guest = { device, name: rememberedName() };
+  playedAs = guest.name;
+  return (await loginGuest('', guest)).token;
+}
+
+function wireButtons() {
+  screens.form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    rememberName(screens.name.value.trim());
+    // A name is part of the login.
+    if (playedAs !== rememberedName()) client.close();
+    lobby.enter();
+    void client.start();
+  });
+  screens.leaveQueue.addEventListener('click', () => lobby.leaveQueue());
+  screens.leaveRace.addEventListener('click', () => lobby.leave());
+  screens.again.addEventListener('click', () => {
+    lobby.enter();
+    void client.start();
+  });
+}
+
+function wireConnection() {
+  client.on('lost', () => {
+    connection.lost += 1;
+    screens.showBanner('Reconnecting…');
+  });
+  client.on('channelLost', ({ channel }) => {
+    if (channel === 'room') screens.showBanner('Reconnecting… (the race does not answer)');
+  });
+  client.on('restored', ({ freeze }) => {
+    connection.restored += 1;
+    connection.lastFreeze = freeze;
+    screens.showNotice(`Back after ${(freeze / 1_000).toFixed(1)} s`);
+  });
+  client.on('ended', () => screens.hideBanner());
+  client.on('goAway', () => screens.showNotice('The server is being replaced; the race goes on'));
+  client.on('malformed', ({ message }) => console.warn(`pixelrush: ${message}`));
+  window.addEventListener('online', () => client.wake());
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') client.wake();
+    else client.flushInputs();
+  });
+}
+
+function showLobby() {
+  const { phase, race } = lobby;
+  screens.show(phase);
+  screens.showError(lobby.error);
+  screens.showQueue(lobby.queue);
+  rememberPlaying(phase !== 'lobby' && phase !== 'result');
+  controls.enabled = phase === 'countdown' || phase === 'racing';
+  if (phase === 'result' && race) screens.showResult(race.result, race.seat, race.tickHz);
+  // Steps flow until the race is over: acknowledgements of snapshots ride on them.
+  const room = race && !race.result ? race.room : '';
+  if (room === pumping) return;
+  pumping = room;
+  if (race && room) pump.start(race.tickHz);
+  else pump.stop();
+}
+
+function showText() {
+  screens.showLink(client.state, client.rtt);
+  if (lobby.stage === 'race' && lobby.race) screens.showRace(lobby.race);
+}
+
+function drawFrame(now) {
+  if (lobby.stage === 'race' && lobby.race && !lobby.race.result) renderer.draw(lobby.race, now);
+  requestAnimationFrame(drawFrame);
+}

@@ -1,0 +1,179 @@
+/** The page's text: which part is shown, and what it says. Drawing the race is render.js. */
+
+import { CAR_COLOURS } from './cars.js';
+
+/** Parts of the page by the phase that shows them; the others show the race. */
+const SECTIONS = { lobby: 'lobby', connecting: 'queue', queue: 'queue', found: 'queue', result: 'result' };
+
+const HEADLINES = {
+  connecting: 'Connecting…',
+  queue: 'Looking for players…',
+  found: 'Race found!',
+};
+
+/** How long a passing notice stays, in milliseconds. */
+const NOTICE = 2_500;
+
+export class Screens {
+  #noticeTimer = 0;
+  #shown = '';
+  #countdown = '';
+
+  constructor() {
+    this.form = /** @type {HTMLFormElement} */ (element('join'));
+    this.name = /** @type {HTMLInputElement} */ (element('name'));
+    this.canvas = /** @type {HTMLCanvasElement} */ (element('picture'));
+    this.leaveQueue = element('leave-queue');
+    this.leaveRace = element('leave-race');
+    this.again = element('again');
+    this.touch = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-drive]'));
+  }
+
+  /** @param {string} phase */
+  show(phase) {
+    if (phase === this.#shown) return;
+    this.#shown = phase;
+    document.body.dataset.phase = phase;
+    const section = SECTIONS[phase] ?? 'race';
+    for (const part of document.querySelectorAll('main > section')) {
+      /** @type {HTMLElement} */ (part).hidden = part.id !== section;
+    }
+    if (HEADLINES[phase]) element('queue-title').textContent = HEADLINES[phase];
+    if (phase === 'result') this.again.focus();
+  }
+
+  /** @param {import("../sdk/control.js").QueueState | null} queue */
+  showQueue(queue) {
+    const waiting = queue ? Math.floor(queue.waiting_ms / 1_000) : 0;
+    setText('queue-waiting', `${waiting} s`);
+    setText('queue-size', queue ? String(queue.size) : '…');
+    const estimate = queue?.estimate_ms;
+    setText('queue-estimate', estimate == null ? 'not known yet' : `about ${Math.max(1, Math.round(estimate / 1_000))} s`);
+  }
+
+  /** @param {import("./race.js").Race} race */
+  showRace(race) {
+    const own = race.own;
+    const lap = Math.min(Math.max(own?.lap ?? 1, 1), race.laps);
+    setText('hud-lap', `Lap ${lap}/${race.laps}`);
+    setText('hud-place', own ? `${ordinal(own.place)} of ${race.cars.length}` : '');
+    setText('hud-clock', clockText(race.clock));
+    setText('hud-speed', `${Math.round((own?.speed ?? 0) / 2)} km/h`);
+    this.#showCountdown(race);
+  }
+
+  /**
+   * @param {any} result
+   * @param {number} seat
+   * @param {number} tickHz
+   */
+  showResult(result, seat, tickHz) {
+    const standings = [...result.standings].sort((a, b) => a.place - b.place);
+    element('standings').replaceChildren(...standings.map((standing) => row(standing, seat, tickHz)));
+    const own = standings.find((standing) => standing.seat === seat);
+    setText('result-title', own ? `You came ${ordinal(own.place)}` : 'Result');
+  }
+
+  /**
+   * A connection that is lost, until it is back.
+   * @param {string} text
+   */
+  showBanner(text) {
+    clearTimeout(this.#noticeTimer);
+    this.#banner(text, 'lost');
+  }
+
+  /**
+   * Something that passes.
+   * @param {string} text
+   */
+  showNotice(text) {
+    this.#banner(text, 'notice');
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = window.setTimeout(() => this.hideBanner(), NOTICE);
+  }
+
+  hideBanner() {
+    this.#banner('', '');
+  }
+
+  /** @param {string} text what went wrong; '' clears it */
+  showError(text) {
+    setText('error', text);
+    element('error').hidden = text === '';
+  }
+
+  /**
+   * @param {string} state
+   * @param {number | null} rtt
+   */
+  showLink(state, rtt) {
+    setText('link', rtt === null || state !== 'live' ? state.replace('_', ' ') : `${state} · ${Math.round(rtt)} ms`);
+    element('link').dataset.state = state;
+  }
+
+  #banner(text, kind) {
+    const banner = element('banner');
+    setText('banner', text);
+    banner.hidden = text === '';
+    banner.dataset.kind = kind;
+  }
+
+  #showCountdown(race) {
+    const text = countdownText(race);
+    if (text === this.#countdown) return;
+    this.#countdown = text;
+    setText('countdown', text);
+  }
+}
+
+function countdownText(race) {
+  if (race.phase === 'finished') return 'Finished!';
+  if (race.phase === 'countdown') return race.startsIn > 0 ? String(Math.ceil(race.startsIn)) : 'Get ready';
+  return race.startsIn > -1 ? 'Go!' : '';
+}
+
+function row(standing, seat, tickHz) {
+  const line = document.createElement('tr');
+  const time = standing.ticks == null ? 'did not finish' : clockText(standing.ticks / tickHz);
+  for (const text of [`${standing.place}.`, standing.name, time]) {
+    const cell = document.createElement('td');
+    cell.textContent = text;
+    line.append(cell);
+  }
+  const swatch = document.createElement('span');
+  swatch.className = 'swatch';
+  // By the object model: the page's policy forbids style attributes.
+  swatch.style.background = CAR_COLOURS[standing.seat % CAR_COLOURS.length];
+  line.children[1].prepend(swatch);
+  if (standing.bot) line.classList.add('bot');
+  if (standing.seat === seat) {
+    line.classList.add('own');
+    line.setAttribute('aria-current', 'true');
+  }
+  return line;
+}
+
+/** @param {number} seconds */
+export function clockText(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes}:${(seconds - minutes * 60).toFixed(2).padStart(5, '0')}`;
+}
+
+/** @param {number} place */
+export function ordinal(place) {
+  const suffix = { 1: 'st', 2: 'nd', 3: 'rd' }[place % 10];
+  return `${place}${suffix && Math.floor(place / 10) % 10 !== 1 ? suffix : 'th'}`;
+}
+
+function element(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found;
+}
+
+/** Leaves the text alone if it is the same, so that a screen reader is not told again. */
+function setText(id, text) {
+  const target = element(id);
+  if (target.textContent !== text) target.textContent = text;
+}

@@ -1,0 +1,45 @@
+/**
+ * `window.pixelrush`: what the page knows, for tests and for the curious. It is read-only; to
+ * play by program use the client library.
+ *
+ * `pixelrush.state()` gives
+ * - `phase`: lobby, connecting, queue, found, countdown, racing, finished, result
+ * - `room`: the room's id, or `null`
+ * - `seat`: the player's own seat, or -1
+ * - `cars`: as race.js describes them (pixels, radians), each with its player's `name`, by the
+ *   newest snapshot, not as drawn
+ * - `track`: name, size, width and the closed centre line's points, or `null`
+ * - `tick`, `laps`
+ * - `result`: as the server gave it, or `null`
+ * - `connection`: state, address, rtt and clockOffset in ms, how often it was lost and restored,
+ *   the last freeze in ms
+ * - `events`: how often each event of the client and of the server's channels was told
+ * - `error`: what the player is told, or ''
+ */
+
+/** @param {{client: import("../sdk/client.js").Client, lobby: import("./lobby.js").Lobby, connection: object}} page */
+export function exposeState({ client, lobby, connection }) {
+  const state = () => {
+    const { race } = lobby;
+    return structuredClone({
+      phase: lobby.phase,
+      room: race?.room ?? null,
+      seat: race?.seat ?? -1,
+      cars: (race?.cars ?? []).map((car) => ({ ...car, name: race?.nameOf(car.seat) })),
+      track: race?.track ?? null,
+      tick: race?.tick ?? 0,
+      laps: race?.laps ?? 0,
+      result: race?.result ?? null,
+      connection: {
+        ...connection,
+        state: client.state,
+        address: client.address,
+        rtt: client.rtt,
+        clockOffset: client.clockOffset,
+      },
+      events: lobby.counts,
+      error: lobby.error,
+    });
+  };
+  Object.defineProperty(window, 'pixelrush', { value: Object.freeze({ state }) });
+}

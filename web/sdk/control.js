@@ -1,0 +1,170 @@
+/**
+ * Control messages: JSON text frames. Each is an object whose `t` names its type. Unknown fields
+ * and types are ignored, so that a later server can say more.
+ */
+
+/** The version of the wire that this library speaks. */
+export const VERSION = 1;
+
+/** The WebSocket subprotocol of version 1. */
+export const SUBPROTOCOL = 'pixelrush.v1';
+
+/**
+ * @typedef {import("./frame.js").Channel} Channel
+ * @typedef {import("./cursor.js").Position} Position
+ *
+ * @typedef {object} Hello first message on every connection
+ * @property {string} [token] access token of a login; one of `token` and `resume` is needed
+ * @property {string} [resume] resume token out of the last `welcome`; wins over `token`
+ * @property {string} instance `in_` and 16 hexadecimal digits: the running client
+ * @property {number} attempt counts this client's connections, from 1
+ * @property {string} client name and version of the program, at most 64 characters
+ * @property {{match?: Position, room?: Position}} have what the client has of each channel
+ * @property {string} [room] ticket of the room to be in again at once
+ *
+ * @typedef {object} Welcome
+ * @property {number} v
+ * @property {string} session
+ * @property {string} player
+ * @property {string} name
+ * @property {string} resume
+ * @property {boolean} resumed
+ * @property {string} node
+ * @property {number} heartbeat_ms
+ * @property {number} active_heartbeat_ms
+ * @property {number} deadline_ms
+ * @property {number} server_time_ms
+ *
+ * @typedef {object} QueueState
+ * @property {string} mode
+ * @property {number} waiting_ms
+ * @property {number} size players in the queue
+ * @property {number} [estimate_ms] how much longer it takes
+ * @property {[number, number]} [party] members present and wanted
+ *
+ * @typedef {object} Refusal
+ * @property {string} code stable, for programs
+ * @property {string} message for people
+ * @property {string} [re] the message that is refused, by its `t`
+ * @property {string} [field]
+ * @property {number} [retry_after_ms]
+ */
+
+/** A text message that cannot be read. */
+export class ControlError extends Error {
+  /** @param {string} message */
+  constructor(message) {
+    super(message);
+    this.name = 'ControlError';
+  }
+}
+
+/**
+ * @param {Hello} hello
+ * @returns {string} the text frame
+ */
+export function helloMessage(hello) {
+  const have = Object.fromEntries(Object.entries(hello.have).filter(([, position]) => position));
+  return JSON.stringify({
+    t: 'hello',
+    v: VERSION,
+    token: hello.token,
+    resume: hello.resume,
+    instance: hello.instance,
+    attempt: hello.attempt,
+    client: hello.client,
+    have: Object.keys(have).length > 0 ? have : undefined,
+    room: hello.room,
+  });
+}
+
+/**
+ * Enters a queue, or stays in it: joining twice keeps the place.
+ * @param {string} mode
+ * @param {{regions?: Record<string, number>, party?: {code: string, size: number}}} [options]
+ */
+export function queueJoinMessage(mode, options = {}) {
+  return JSON.stringify({ t: 'queue.join', mode, regions: options.regions, party: options.party });
+}
+
+/** Leaves the queue. */
+export function queueLeaveMessage() {
+  return JSON.stringify({ t: 'queue.leave' });
+}
+
+/**
+ * Enters the room that a match was given.
+ * @param {string} ticket
+ */
+export function roomJoinMessage(ticket) {
+  return JSON.stringify({ t: 'room.join', ticket });
+}
+
+/** Leaves the room for good. */
+export function roomLeaveMessage() {
+  return JSON.stringify({ t: 'room.leave' });
+}
+
+/** What each type must have, with a test for each field; a name that ends in `?` may be absent. */
+const SHAPES = {
+  welcome: {
+    v: isCount, session: isText, player: isText, name: isText, resume: isText, resumed: isFlag,
+    node: isText, heartbeat_ms: isCount, active_heartbeat_ms: isCount, deadline_ms: isCount,
+    server_time_ms: isCount,
+  },
+  channel: { ch: isChannel, epoch: isCount, offset: isCount, recovered: isFlag },
+  'channel.lost': { ch: isChannel, reason: isText },
+  'channel.closed': { ch: isChannel, reason: isText },
+  'queue.state': { mode: isText, waiting_ms: isCount, size: isCount, 'estimate_ms?': isCount },
+  goaway: { reason: isText, within_ms: isCount },
+  error: { code: isText, message: isText, 're?': isText, 'field?': isText, 'retry_after_ms?': isCount },
+};
+
+/**
+ * @param {string} text
+ * @returns {any} the message, or `null` for a type that this library does not know
+ * @throws {ControlError}
+ */
+export function parseServerMessage(text) {
+  const message = parseObject(text);
+  if (typeof message.t !== 'string') throw new ControlError('a message has no string "t"');
+  if (!Object.hasOwn(SHAPES, message.t)) return null;
+  for (const [name, fits] of Object.entries(SHAPES[message.t])) {
+    const optional = name.endsWith('?');
+    const field = optional ? name.slice(0, -1) : name;
+    const absent = message[field] === undefined || message[field] === null;
+    if (absent ? !optional : !fits(message[field])) {
+      throw new ControlError(`${message.t}.${field} is ${absent ? 'missing' : 'not what it should be'}`);
+    }
+  }
+  return message;
+}
+
+function parseObject(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ControlError(`a message is not JSON: ${/** @type {Error} */ (error).message.slice(0, 120)}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ControlError('a message is not a JSON object');
+  }
+  return value;
+}
+
+function isCount(value) {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function isText(value) {
+  return typeof value === 'string';
+}
+
+function isFlag(value) {
+  return typeof value === 'boolean';
+}
+
+function isChannel(value) {
+  return value === 'match' || value === 'room';
+}

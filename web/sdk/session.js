@@ -1,0 +1,492 @@
+/**
+ * The client as a whole: connect, log in, stay alive, resume, fail over. A session does no I/O
+ * and reads no clock: whoever owns the socket tells it what happens (`handle…`) with the time in
+ * milliseconds, and takes what to do ({@link Session.pollOutput}) and what to know
+ * ({@link Session.pollEvent}) after each call, which keeps both queues short.
+ */
+
+import { Backoff } from './backoff.js';
+import { CloseCode, Retry } from './close.js';
+import { helloMessage, parseServerMessage, roomJoinMessage, roomLeaveMessage } from './control.js';
+import { Cursor } from './cursor.js';
+import { decodeFrame, encodeFrame } from './frame.js';
+import { InputWindow } from './input.js';
+import { Link } from './link.js';
+import { Timers } from './timers.js';
+
+/**
+ * @typedef {import("./frame.js").Channel} Channel
+ *
+ * @typedef {object} SessionConfig
+ * @property {number} addresses how many there are; `connect` outputs name one by index
+ * @property {string} client name and version of the program, at most 64 characters
+ * @property {number} connectTimeout longest that connecting and the answer to `hello` may take
+ * @property {number} activeSilence in a room: nothing heard for so long means a dead gateway
+ * @property {number} backoff pause before the second attempt in a row; the first has none
+ * @property {number} backoffLimit longest pause between two attempts
+ * @property {number} inputWidth bits of one step of input
+ * @property {number} inputLimit most steps of input kept for a resume
+ *
+ * @typedef {{type: "connect", address: number} | {type: "text", text: string}
+ *   | {type: "binary", bytes: Uint8Array<ArrayBuffer>}
+ *   | {type: "close", code: number, reason: string} | {type: "drop"}} Output
+ *   `connect` replaces any connection there is; `drop` abandons it without waiting for the peer
+ *
+ * @typedef {{type: string} & Record<string, any>} SessionEvent see the table in README.md
+ */
+
+/** @type {Readonly<SessionConfig>} */
+export const DEFAULTS = Object.freeze({
+  addresses: 1,
+  client: '',
+  connectTimeout: 1_500,
+  activeSilence: 1_000,
+  backoff: 100,
+  backoffLimit: 5_000,
+  inputWidth: 8,
+  inputLimit: 600,
+});
+
+/** Paces until the server's `welcome` says otherwise. */
+const FIRST_IDLE = { interval: 5_000, silence: 15_000 };
+const FIRST_ACTIVE_INTERVAL = 400;
+
+export class Session {
+  #config;
+  #random;
+  /** @type {"paused" | "connecting" | "greeting" | "live" | "ended"} */
+  #state = 'paused';
+  #timers = new Timers();
+  #instance;
+  #attempt = 0;
+  #backoff;
+  #address;
+  #token;
+  /** @type {string | null} */
+  #resume = null;
+  /** @type {string | null} ticket of the room to be in */
+  #room = null;
+  #roomAttached = false;
+  /** @type {Link | null} */
+  #link = null;
+  #cursors = { match: new Cursor('match'), room: new Cursor('room') };
+  #inputs;
+  /** Tick of the newest snapshot; 0 while there is none to build on. */
+  #snapshot = 0;
+  /** @type {number | null} when the connection or the room was lost, until it is back */
+  #lostAt = null;
+  /** @type {Output[]} */
+  #outputs = [];
+  /** @type {SessionEvent[]} */
+  #events = [];
+
+  /**
+   * A session that connects at the first {@link handleTimeout}.
+   * @param {Partial<SessionConfig>} config
+   * @param {string} token access token of a login
+   * @param {() => number} random a number from 0 up to 1, for the instance id and all jitter
+   */
+  constructor(config, token, random) {
+    this.#config = { ...DEFAULTS, ...config };
+    this.#token = token;
+    this.#random = random;
+    this.#instance = `in_${hex32(random)}${hex32(random)}`;
+    this.#address = Math.floor(random() * this.#config.addresses);
+    this.#backoff = new Backoff(this.#config.backoff, this.#config.backoffLimit, random);
+    this.#inputs = this.#freshInputs();
+    this.#timers.set('pause', 0);
+  }
+
+  /** Whether control messages can be sent now. */
+  get isLive() {
+    return this.#state === 'live';
+  }
+
+  /** Whether the room answers now. */
+  get isInRoom() {
+    return this.#roomAttached;
+  }
+
+  /** The state by name: paused, connecting, greeting, live, ended. */
+  get state() {
+    return this.#state;
+  }
+
+  /** This client's instance id. */
+  get instance() {
+    return this.#instance;
+  }
+
+  /** Index of the address that is in use or tried next. */
+  get address() {
+    return this.#address;
+  }
+
+  /** The connection's link while there is one: round trip, clock offset. */
+  get link() {
+    return this.#link;
+  }
+
+  /** Inputs that are not settled. */
+  get inputs() {
+    return this.#inputs;
+  }
+
+  /**
+   * What this client has of a channel.
+   * @param {Channel} channel
+   */
+  position(channel) {
+    return this.#cursors[channel].position;
+  }
+
+  /** The connection that was asked for is open. */
+  handleConnected(now) {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'greeting';
+    const active = { interval: FIRST_ACTIVE_INTERVAL, silence: this.#config.activeSilence };
+    this.#link = new Link({ idle: FIRST_IDLE, active }, this.#random, now);
+    this.#say(helloMessage({
+      token: this.#resume === null ? this.#token : undefined,
+      resume: this.#resume ?? undefined,
+      instance: this.#instance,
+      attempt: this.#attempt,
+      client: this.#config.client,
+      have: {
+        match: this.#cursors.match.position ?? undefined,
+        room: this.#cursors.room.position ?? undefined,
+      },
+      room: this.#room ?? undefined,
+    }));
+  }
+
+  /**
+   * The connection ended, or could not be made.
+   * @param {number} now
+   * @param {number | null} code the close code if there was one
+   */
+  handleClosed(now, code) {
+    if (this.#state === 'paused' || this.#state === 'ended') return;
+    switch (Retry.after(code)) {
+      case 'never':
+        this.#end('closed', code);
+        break;
+      case 'login':
+        this.#handleTokenRefused(now, code);
+        break;
+      case 'same':
+        this.#retry(now, code, false);
+        break;
+      default:
+        this.#retry(now, code, true);
+    }
+  }
+
+  /** A text message came. */
+  handleText(now, text) {
+    this.#link?.handleHeard(now);
+    this.#reading(() => {
+      const message = parseServerMessage(text);
+      if (message) this.#handleControl(now, message);
+    });
+  }
+
+  /**
+   * A binary message came.
+   * @param {number} now
+   * @param {Uint8Array} bytes
+   */
+  handleBinary(now, bytes) {
+    this.#link?.handleHeard(now);
+    this.#reading(() => {
+      const frame = decodeFrame(bytes);
+      if (frame.kind === 'event') this.#handleEvent(now, frame);
+      else if (frame.kind === 'snapshot') this.#handleSnapshot(now, frame);
+      else this.#link?.handleFrame(now, frame);
+    });
+  }
+
+  /** Acts on deadlines that have come. */
+  handleTimeout(now) {
+    for (let timer = this.#timers.expired(now); timer; timer = this.#timers.expired(now)) {
+      if (timer === 'pause') this.#connect(now);
+      else this.#retry(now, null, true);
+    }
+    this.#inputs.handleTimeout(now);
+    this.#link?.handleTimeout(now);
+    if (this.#link?.takeSilent()) this.#retry(now, null, true);
+  }
+
+  /** The network may be back: a pause between two attempts ends now. */
+  retryNow(now) {
+    if (this.#timers.has('pause')) this.#timers.set('pause', now);
+  }
+
+  /**
+   * Sends a control message. While not connected it is refused: what matters is asked again
+   * after a resume by whoever wanted it.
+   * @param {string} text
+   * @returns {boolean} whether it went out
+   */
+  send(text) {
+    if (this.isLive) this.#say(text);
+    return this.isLive;
+  }
+
+  /**
+   * Enters a room, now and after every reconnect until it is left or over.
+   * @param {string} ticket out of `match.found`
+   */
+  joinRoom(ticket) {
+    if (this.#room !== ticket) this.#closeRoom();
+    this.#room = ticket;
+    this.send(roomJoinMessage(ticket));
+  }
+
+  /** Leaves the room for good. */
+  leaveRoom() {
+    if (this.#room !== null) this.send(roomLeaveMessage());
+    this.#closeRoom();
+  }
+
+  /** Adds a step of input for the room; it goes out at the next {@link flushInputs}. */
+  pushInput(step) {
+    if (this.#room === null) return;
+    const lost = this.#inputs.push(step);
+    if (lost) this.#tell('inputsGivenUp', lost);
+  }
+
+  /** Sends the steps that wait, with what was received as acknowledgement. */
+  flushInputs(now) {
+    const at = this.#cursors.room.position;
+    if (!this.isLive || !this.#roomAttached || !at) return;
+    for (;;) {
+      const frame = this.#inputs.pollTransmit(now, at, this.#snapshot);
+      if (!frame) return;
+      this.#outputs.push({ type: 'binary', bytes: encodeFrame(frame) });
+      this.#link?.acknowledgedByInput();
+    }
+  }
+
+  /** A snapshot could not be decoded: ask for a whole one. */
+  forgetSnapshots() {
+    this.#snapshot = 0;
+  }
+
+  /** Ends the session with a normal close. */
+  close() {
+    if (this.#state === 'ended') return;
+    this.#end('by_us', null);
+    this.#outputs = [{ type: 'close', code: CloseCode.bye, reason: 'bye' }];
+  }
+
+  /** A new access token after `ended` with `login_needed`. */
+  logIn(now, token) {
+    this.#token = token;
+    this.#resume = null;
+    this.#state = 'paused';
+    this.#timers.set('pause', now);
+  }
+
+  /** @returns {Output | null} the next thing to do with the socket */
+  pollOutput(now) {
+    const output = this.#outputs.shift();
+    if (output) return output;
+    const frame = this.isLive ? this.#link?.pollTransmit(now) : null;
+    return frame ? { type: 'binary', bytes: encodeFrame(frame) } : null;
+  }
+
+  /** @returns {SessionEvent | null} the next thing to know */
+  pollEvent() {
+    return this.#events.shift() ?? null;
+  }
+
+  /** @returns {number | null} when to call {@link handleTimeout} next */
+  pollTimeout() {
+    const inputs = this.#roomAttached ? this.#inputs.pollTimeout() : null;
+    const deadlines = [this.#timers.next(), this.#link?.pollTimeout() ?? null, inputs];
+    const armed = deadlines.filter((deadline) => deadline !== null);
+    return armed.length > 0 ? Math.min(...armed) : null;
+  }
+
+  #handleControl(now, message) {
+    switch (message.t) {
+      case 'welcome':
+        this.#handleWelcome(now, message);
+        break;
+      case 'channel':
+        this.#handleAttached(now, message);
+        break;
+      case 'channel.lost':
+        this.#handleChannelLost(now, message);
+        break;
+      case 'channel.closed':
+        if (message.ch === 'room') this.#loseRoom(now);
+        this.#tell('channelClosed', { channel: message.ch, reason: message.reason });
+        break;
+      case 'queue.state':
+        this.#tell('queueState', { state: message });
+        break;
+      case 'goaway':
+        // The close that follows says when; a room is not left before it has to be.
+        this.#tell('goAway', { reason: message.reason, withinMs: message.within_ms });
+        break;
+      default:
+        this.#handleRefusal(now, message);
+    }
+  }
+
+  #handleWelcome(now, welcome) {
+    if (this.#state !== 'greeting') return;
+    this.#state = 'live';
+    this.#backoff.reset();
+    this.#timers.stop('connect');
+    this.#resume = welcome.resume;
+    const idle = welcome.heartbeat_ms;
+    this.#link = new Link({
+      idle: { interval: idle, silence: idle * 1.25 + 5_000 },
+      active: { interval: welcome.active_heartbeat_ms, silence: this.#config.activeSilence },
+    }, this.#random, now);
+    this.#link.setActive(now, this.#room !== null);
+    this.#inputs.rewind();
+    if (this.#room === null) this.#restored(now);
+    this.#tell('welcome', { welcome });
+  }
+
+  #handleAttached(now, { ch, epoch, offset, recovered, state }) {
+    // Left while the answer was on its way.
+    if (ch === 'room' && this.#room === null) return;
+    const goesOn = this.#cursors[ch].handleAttached(epoch, offset, recovered);
+    if (ch === 'room') {
+      this.#roomAttached = true;
+      this.#snapshot = 0;
+      if (goesOn) this.#inputs.rewind();
+      else this.#dropInputs();
+      this.#link?.setActive(now, true);
+      this.#restored(now);
+    }
+    this.#tell('channel', { channel: ch, epoch, offset, recovered: goesOn, state: state ?? null });
+  }
+
+  #handleChannelLost(now, { ch, reason }) {
+    if (ch === 'room') {
+      this.#roomAttached = false;
+      this.#lostAt ??= now;
+    }
+    this.#tell('channelLost', { channel: ch, reason });
+  }
+
+  #handleRefusal(now, error) {
+    if (error.re === 'room.join' && error.retry_after_ms == null) this.#loseRoom(now);
+    this.#tell('refused', { error });
+  }
+
+  #handleEvent(now, event) {
+    const cursor = this.#cursors[event.channel];
+    const arrival = cursor.handleEvent(event);
+    const ack = cursor.ack(arrival === 'missing');
+    if (ack) this.#link?.acknowledge(now, ack);
+    if (arrival === 'apply') this.#tell('event', { event });
+  }
+
+  #handleSnapshot(now, snapshot) {
+    const newest = this.#roomAttached && snapshot.tick > this.#snapshot;
+    // Without its baseline a snapshot means nothing: wait for one that can be read.
+    const readable = snapshot.distance === 0 || this.#snapshot > 0;
+    if (!newest || !readable) return;
+    this.#snapshot = snapshot.tick;
+    this.#inputs.handleDurable(now, snapshot.processed - snapshot.durableLag);
+    this.#tell('snapshot', { snapshot });
+  }
+
+  /** Runs what reads a message of the server; a message that cannot be read is told, no more. */
+  #reading(read) {
+    try {
+      read();
+    } catch (error) {
+      const { name, message } = /** @type {Error} */ (error);
+      if (name !== 'ControlError' && name !== 'FrameError') throw error;
+      this.#tell('malformed', { message });
+    }
+  }
+
+  #connect(now) {
+    this.#state = 'connecting';
+    this.#attempt += 1;
+    this.#timers.set('connect', now + this.#config.connectTimeout);
+    this.#outputs.push({ type: 'connect', address: this.#address });
+  }
+
+  #handleTokenRefused(now, code) {
+    const fallBack = this.#resume !== null;
+    this.#resume = null;
+    if (fallBack) this.#retry(now, code, false);
+    else this.#end('login_needed', code);
+  }
+
+  #retry(now, code, elsewhere) {
+    if (this.isLive) {
+      this.#lostAt ??= this.#link?.lastHeard ?? now;
+      this.#tell('lost', { code });
+    }
+    this.#outputs = [{ type: 'drop' }];
+    this.#link = null;
+    this.#roomAttached = false;
+    this.#state = 'paused';
+    this.#timers.stop('connect');
+    if (elsewhere) this.#address = (this.#address + 1) % this.#config.addresses;
+    this.#timers.set('pause', now + this.#backoff.next());
+  }
+
+  #restored(now) {
+    if (this.#lostAt === null) return;
+    this.#tell('restored', { freeze: Math.max(0, now - this.#lostAt) });
+    this.#lostAt = null;
+  }
+
+  #end(why, code) {
+    this.#state = 'ended';
+    this.#link = null;
+    this.#roomAttached = false;
+    this.#timers.clear();
+    this.#outputs = [{ type: 'drop' }];
+    this.#tell('ended', { why, code });
+  }
+
+  #closeRoom() {
+    this.#room = null;
+    this.#roomAttached = false;
+    this.#cursors.room.reset();
+    this.#inputs = this.#freshInputs();
+    this.#snapshot = 0;
+    if (this.#link) this.#link.setActive(this.#link.lastHeard, false);
+  }
+
+  /** The server closes the room: there is nothing left to come back to. */
+  #loseRoom(now) {
+    this.#closeRoom();
+    this.#restored(now);
+  }
+
+  #dropInputs() {
+    const range = this.#inputs.unsettled;
+    if (range) this.#tell('inputsGivenUp', range);
+    this.#inputs = this.#freshInputs();
+  }
+
+  #freshInputs() {
+    return new InputWindow(this.#config.inputWidth, this.#config.inputLimit);
+  }
+
+  #say(text) {
+    this.#outputs.push({ type: 'text', text });
+  }
+
+  #tell(type, body) {
+    this.#events.push({ type, ...body });
+  }
+}
+
+function hex32(random) {
+  return Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0');
+}
