@@ -1,1 +1,15 @@
-//! .
+//! What is run against a whole PixelRush: by testers against any deployment, and by the tests of
+//! this repository.
+//!
+//! - [`smoke`]: the suite behind `pixelrush smoke --target URL`; [`junit`] writes its report
+//! - [`journey`]: one player's way from login to result, and what it saw
+//! - [`racer`]: a player that races by itself
+//! - [`process`]: PixelRush processes for tests, on free ports
+//! - [`proxy`]: a network that can be cut or go silent
+
+pub mod journey;
+pub mod junit;
+pub mod process;
+pub mod proxy;
+pub mod racer;
+pub mod smoke;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,13 +12,15 @@ use axum::extract::ConnectInfo;
 use chassis::drain::DrainGuard;
 use chassis::limit::{CountLimit, Permit};
 use chassis::listen::{SocketOptions, tune};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::time::Timestamp;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::address::AddressBlock;
@@ -30,6 +33,17 @@ use crate::upgrade::Handshake;
 
 /// Most bytes of an HTTP request's head.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// Longest life of an HTTP connection that did not become a WebSocket: a client that reads an
+/// answer byte by byte, or asks again and again, does not keep its place for ever.
+const HTTP_LIFE: Duration = Duration::from_secs(60);
+
+/// How long the answer under way may take after that.
+const HTTP_FAREWELL: Duration = Duration::from_secs(5);
+
+/// Bytes that the kernel holds for a WebSocket beyond what is under way to the client. More would
+/// be old snapshots: what waits is to wait in the outbox, where it coalesces.
+const UNSENT: u32 = 16 * 1024;
 
 /// Refusals that are being told at one moment; more are cut off without a word.
 const MAX_REFUSALS: usize = 64;
@@ -48,6 +62,8 @@ pub(crate) struct Port {
     routes: Router,
     socket: WebSocketPath,
     addresses: CountLimit<AddressBlock>,
+    /// Connections that are open now.
+    open: Arc<AtomicUsize>,
     refusals: Arc<Semaphore>,
 }
 
@@ -66,7 +82,15 @@ pub(crate) enum WebSocketPath {
 struct Place {
     _address: Option<Permit<AddressBlock>>,
     _guard: Option<DrainGuard>,
+    open: Arc<AtomicUsize>,
     edge: Arc<Edge>,
+}
+
+/// Which limit a connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Address,
+    Node,
 }
 
 impl Port {
@@ -78,6 +102,7 @@ impl Port {
             routes,
             socket,
             addresses,
+            open: Arc::default(),
             refusals,
         })
     }
@@ -86,57 +111,75 @@ impl Port {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let options = SocketOptions::default();
         let drain = self.edge.drain.clone();
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = drain.started(), if self.socket == WebSocketPath::Player => return,
+                () = drain.started(), if self.is_public() => return,
             };
             match accepted {
                 Ok((stream, address)) => {
+                    failing = false;
                     // A peer that is gone already shows itself at the first read.
                     let _ = tune(&stream, &options);
                     self.clone().admit(stream, address.ip().to_canonical());
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept connections");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "cannot accept connections");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
+    fn is_public(&self) -> bool {
+        self.socket == WebSocketPath::Player
+    }
+
     fn admit(self: Arc<Self>, stream: TcpStream, peer: IpAddr) {
-        let limits = self.edge.limits(peer);
-        let block = AddressBlock::of(peer);
-        let public = self.socket == WebSocketPath::Player;
-        let over_address = self.addresses.held(&block) as usize >= limits.connections_per_address;
-        let over_node = self.edge.drain.held() > limits.connections;
-        if public && (over_address || over_node) {
+        if let Some(over) = self.over_limit(peer) {
             self.edge.meters.turned_away.increment(1);
-            return self.refuse(stream, over_node);
+            return self.refuse(stream, over);
         }
         self.edge.meters.connections.increment(1);
+        self.open.fetch_add(1, Ordering::Relaxed);
         let place = Arc::new(Place {
-            _address: self.addresses.acquire(block),
+            _address: self.addresses.acquire(AddressBlock::of(peer)),
             // A scraper that keeps its connection open must not hold a drain up.
-            _guard: public.then(|| self.edge.drain.guard()),
+            _guard: self.is_public().then(|| self.edge.drain.guard()),
+            open: self.open.clone(),
             edge: self.edge.clone(),
         });
         tokio::spawn(self.http(stream, peer, place));
     }
 
+    fn over_limit(&self, peer: IpAddr) -> Option<Over> {
+        if !self.is_public() {
+            return None;
+        }
+        let limits = self.edge.limits(peer);
+        let held = self.addresses.held(&AddressBlock::of(peer));
+        if self.open.load(Ordering::Relaxed) >= limits.connections {
+            Some(Over::Node)
+        } else if held as usize >= limits.connections_per_address {
+            Some(Over::Address)
+        } else {
+            None
+        }
+    }
+
     async fn http(self: Arc<Self>, stream: TcpStream, peer: IpAddr, place: Arc<Place>) {
         let handshake = self.edge.limits(peer).handshake;
-        let drain = self.edge.drain.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let (drain, public) = (self.edge.drain.clone(), self.is_public());
+        let service = service_fn(move |request: Request<Incoming>| {
             let (port, place) = (self.clone(), place.clone());
             async move {
                 if port.is_websocket(&request) {
                     return Ok::<_, Infallible>(port.upgrade(request, peer, place));
                 }
-                request.extensions_mut().insert(ConnectInfo(Peer(peer)));
-                let answer = port.routes.clone().oneshot(request.map(Body::new));
-                Ok(answer.await.unwrap_or_else(|never| match never {}))
+                Ok(port.answer(request, peer, handshake).await)
             }
         });
         let connection = hyper::server::conn::http1::Builder::new()
@@ -148,10 +191,33 @@ impl Port {
         let mut connection = std::pin::pin!(connection);
         // Whatever ends an HTTP connection early is the client's affair.
         tokio::select! {
-            _ = connection.as_mut() => {}
-            () = drain.started() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+            _ = connection.as_mut() => return,
+            () = sleep(HTTP_LIFE) => {}
+            // Probes and scrapers are answered to the end.
+            () = drain.started(), if public => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(HTTP_FAREWELL, connection).await;
+    }
+
+    /// Answers an HTTP request. A client that is slow with its body gets as much time for it as
+    /// for the head.
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
+        patience: Duration,
+    ) -> Response<Body> {
+        request.extensions_mut().insert(ConnectInfo(Peer(peer)));
+        let answer = self.routes.clone().oneshot(request.map(Body::new));
+        if !self.is_public() {
+            return answer.await.unwrap_or_else(|never| match never {});
+        }
+        match timeout(patience, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+            Err(_) => {
+                let text = "the request did not come to its end in time";
+                reply::error(StatusCode::REQUEST_TIMEOUT, "timeout", text)
             }
         }
     }
@@ -170,7 +236,7 @@ impl Port {
         peer: IpAddr,
         place: Arc<Place>,
     ) -> Response<Body> {
-        let subprotocol = (self.socket == WebSocketPath::Player).then_some(protocol::SUBPROTOCOL);
+        let subprotocol = self.is_public().then_some(protocol::SUBPROTOCOL);
         let handshake = match Handshake::check(&request, subprotocol) {
             Ok(handshake) => handshake,
             Err(response) => return response,
@@ -183,6 +249,8 @@ impl Port {
             };
             // A fresh task: nothing of the HTTP connection stays alive with an idle socket.
             let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+            // Where the kernel does not know the option, more waits in it.
+            let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
             match self.socket {
                 WebSocketPath::Echo => drop(tokio::spawn(run_echo(stream, early, place))),
                 _ => drop(tokio::spawn(run_player(
@@ -198,18 +266,22 @@ impl Port {
     }
 
     /// Says why, over HTTP, and closes.
-    fn refuse(&self, stream: TcpStream, over_node: bool) {
+    fn refuse(&self, stream: TcpStream, over: Over) {
         let Ok(turn) = self.refusals.clone().try_acquire_owned() else {
             return;
         };
         tokio::spawn(async move {
             let service = service_fn(async |_request: Request<Incoming>| {
-                let text = if over_node {
-                    "this node has as many connections as it may; try another one"
-                } else {
-                    "too many connections from this address; close some"
+                let mut response = match over {
+                    Over::Node => {
+                        let text = "this node has as many connections as it may; try another one";
+                        reply::unavailable(1_000, text)
+                    }
+                    Over::Address => {
+                        let text = "too many connections from this address; close some";
+                        reply::rate_limited(1_000, text)
+                    }
                 };
-                let mut response = reply::rate_limited(1_000, text);
                 let close = http::HeaderValue::from_static("close");
                 response
                     .headers_mut()
@@ -218,7 +290,7 @@ impl Port {
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(Duration::from_secs(2), connection).await;
+            let _ = timeout(Duration::from_secs(2), connection).await;
             drop(turn);
         });
     }
@@ -258,6 +330,7 @@ async fn run_echo(stream: TcpStream, early: Vec<u8>, place: Arc<Place>) {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
         self.edge.meters.connections.decrement(1);
     }
 }

@@ -17,6 +17,10 @@ pub struct Config {
     pub node: NodeId,
     /// The public address: page, login, WebSocket.
     pub listen: SocketAddr,
+    /// The matcher.
+    pub matcher: OriginConfig,
+    /// The nodes that run rooms.
+    pub rooms: Vec<OriginConfig>,
     /// How alive connections have to be.
     pub heartbeat: Heartbeat,
     /// Limits for clients from elsewhere. Can change while running.
@@ -32,6 +36,15 @@ pub struct Config {
     pub api_keys: Vec<ApiKey>,
     /// Switches `/debug/echo` on at the private port.
     pub debug_echo: bool,
+}
+
+/// A node behind the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginConfig {
+    /// Its name.
+    pub name: NodeId,
+    /// Where it is: `http://host:port`.
+    pub endpoint: String,
 }
 
 /// How alive connections have to be.
@@ -119,6 +132,11 @@ impl Default for Config {
         Self {
             node: "gateway-1".parse().expect("a node name"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            matcher: OriginConfig {
+                name: "matcher-1".parse().expect("a node name"),
+                endpoint: "http://127.0.0.1:7200".to_owned(),
+            },
+            rooms: Vec::new(),
             heartbeat: Heartbeat::default(),
             limits: Limits::default(),
             loopback_limits: Limits::loopback(),

@@ -41,4 +41,8 @@ pub(crate) async fn dismiss(edge: Arc<Edge>) {
         sleep_until(due).await;
         outbox.close(CloseCode::Draining);
     }
+    // Those whose hello was being answered when the drain began.
+    for outbox in edge.registry.outboxes() {
+        outbox.close(CloseCode::Draining);
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, State};
 use hmac::{Hmac, KeyInit, Mac};
 use http::header::AUTHORIZATION;
@@ -26,6 +27,9 @@ const FIRST_RATING: i32 = 1500;
 /// Ratings that an API login may state.
 const RATINGS: std::ops::RangeInclusive<i32> = 0..=10_000;
 
+/// Most characters of an error that quotes the client's own text.
+const ECHOED: usize = 200;
+
 #[derive(Deserialize)]
 struct GuestLogin {
     device: String,
@@ -44,16 +48,16 @@ struct ApiLogin {
 pub(crate) async fn guest(
     State(edge): State<Arc<Edge>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     if let Err(retry) = edge.count_login(peer) {
         return reply::rate_limited(retry.millis(), "too many logins from this address");
     }
-    let login = match parse::<GuestLogin>(&body) {
+    let login = match parse::<GuestLogin>(body) {
         Ok(login) => login,
         Err(response) => return *response,
     };
-    if !(8..=128).contains(&login.device.len()) {
+    if !(8..=128).contains(&login.device.chars().count()) {
         return reply::field_error("device", "a device id has 8 to 128 characters");
     }
     answer(&edge, "guest", &login.device, &login.name, FIRST_RATING)
@@ -64,7 +68,7 @@ pub(crate) async fn api(
     State(edge): State<Arc<Edge>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
     let config = edge.config.load_full();
     let Some(key) = known_key(&headers, &config.api_keys) else {
@@ -75,11 +79,11 @@ pub(crate) async fn api(
         let text = "send a known API key as `Authorization: Bearer …`";
         return reply::error(StatusCode::UNAUTHORIZED, "unauthorized", text);
     };
-    let login = match parse::<ApiLogin>(&body) {
+    let login = match parse::<ApiLogin>(body) {
         Ok(login) => login,
         Err(response) => return *response,
     };
-    if !(1..=128).contains(&login.player.len()) {
+    if !(1..=128).contains(&login.player.chars().count()) {
         return reply::field_error("player", "a player id has 1 to 128 characters");
     }
     let rating = login.rating.unwrap_or(FIRST_RATING);
@@ -130,18 +134,39 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Box<Response<Body>>> {
-    serde_json::from_slice(body).map_err(|error| {
-        let text = format!("the body must be a JSON object: {error}");
-        let field = error.to_string();
-        let field = field
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.split('`').next());
-        Box::new(match field {
-            Some(field) => reply::field_error(field, &text),
-            None => reply::error(StatusCode::BAD_REQUEST, "bad_body", &text),
-        })
-    })
+fn parse<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, Box<Response<Body>>> {
+    let bad = |status, code, text: &str| Err(Box::new(reply::error(status, code, text)));
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let text = "the body is larger than a login can be";
+            return bad(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text);
+        }
+        Err(_) => return bad(StatusCode::BAD_REQUEST, "bad_body", "the body broke off"),
+    };
+    // A struct would also be read from an array.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        let text = "the body must be a JSON object";
+        return bad(StatusCode::BAD_REQUEST, "bad_body", text);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer);
+    parsed.map_err(|error| Box::new(unreadable(&error)))
+}
+
+/// Names the field at fault, if it is one, rather than the place in the text.
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Response<Body> {
+    let (path, inner) = (error.path().to_string(), error.inner());
+    let text: String = inner.to_string().chars().take(ECHOED).collect();
+    let missing = text.strip_prefix("missing field `");
+    let field = missing.and_then(|rest| rest.split('`').next());
+    match field {
+        Some(field) => reply::field_error(field, &text),
+        None if inner.is_data() && path != "." => reply::field_error(&path, &text),
+        None => reply::error(StatusCode::BAD_REQUEST, "bad_body", &text),
+    }
 }
 
 /// Compares hashes, in constant time, against every key: neither content nor place of a match

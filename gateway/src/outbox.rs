@@ -65,8 +65,6 @@ pub(crate) enum Next {
     Item(Item),
     /// Send this snapshot.
     Snapshot(Bytes),
-    /// Close with this code.
-    Close(CloseCode),
 }
 
 impl Outbox {
@@ -113,24 +111,31 @@ impl Outbox {
     pub(crate) fn snapshot(&self, frame: Bytes) -> bool {
         let coalesced = {
             let mut tiers = self.tiers.lock();
-            tiers.snapshot.replace(frame).is_some()
+            tiers.close.is_none() && tiers.snapshot.replace(frame).is_some()
         };
         self.waker.wake();
         coalesced
     }
 
-    /// Ends the connection.
+    /// Ends the connection. The first code counts; what still waits is dropped.
     pub(crate) fn close(&self, code: CloseCode) {
-        self.tiers.lock().give_up(code);
+        {
+            let mut tiers = self.tiers.lock();
+            if tiers.close.is_none() {
+                tiers.give_up(code);
+            }
+        }
         self.waker.wake();
+    }
+
+    /// Whether the connection is to end, and how.
+    pub(crate) fn closed(&self) -> Option<CloseCode> {
+        self.tiers.lock().close
     }
 
     /// Takes what comes next.
     pub(crate) fn next(&self) -> Option<Next> {
         let mut tiers = self.tiers.lock();
-        if let Some(code) = tiers.close.take() {
-            return Some(Next::Close(code));
-        }
         if let Some(item) = tiers.reliable.pop_front() {
             tiers.reliable_bytes -= item.size();
             if tiers.reliable.is_empty() && tiers.reliable.capacity() > 16 {
@@ -203,10 +208,7 @@ mod tests {
     fn over_the_byte_limit_the_client_is_closed_so_that_it_can_resume() {
         let outbox = Outbox::new(500);
         (0..10).for_each(|_| outbox.reliable(Item::Binary(Bytes::from(vec![0; 100]))));
-        assert!(matches!(
-            outbox.next(),
-            Some(Next::Close(CloseCode::SlowConsumer))
-        ));
+        assert_eq!(outbox.closed(), Some(CloseCode::SlowConsumer));
         assert!(outbox.next().is_none());
     }
 

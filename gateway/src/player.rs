@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use bytes::Bytes;
-use chassis::limit::{RetryAfter, TokenBucket};
+use chassis::limit::TokenBucket;
 use protocol::close::CloseCode;
 use protocol::control::{ClientMessage, ErrorCode, ErrorMessage, ServerMessage};
 use protocol::frame::{Frame, FrameError};
@@ -30,6 +30,10 @@ use live::Live;
 
 /// Refusals are told to a client at most this often; the rest are only counted.
 const TELL_EVERY: u64 = 200_000;
+
+/// Answers that may wait for a client that goes on asking and does not read; over it the client
+/// is closed.
+const ANSWERS: usize = 32;
 
 /// A player's connection.
 #[derive(Debug)]
@@ -117,7 +121,7 @@ impl Player {
             }
             Ok(Frame::Snapshot(_) | Frame::Event(_)) => {
                 let text = "snapshots and events go from server to client only";
-                self.refuse(now, ErrorMessage::new(ErrorCode::BadFrame, text));
+                self.refuse(now, ErrorMessage::new(ErrorCode::BadFrame, text).field("kind"));
             }
             Err(error) => self.refuse(now, bad_frame(&error)),
         }
@@ -144,12 +148,11 @@ impl Player {
             .messages
             .take(1, now.0)
             .and_then(|()| self.bytes.take(size.max(1), now.0));
-        let Err(RetryAfter(wait)) = verdict else {
+        let Err(retry) = verdict else {
             return true;
         };
-        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let text = "more messages or bytes than this connection may send; slow down";
-        let error = ErrorMessage::new(ErrorCode::RateLimited, text).retry_after_ms(millis);
+        let error = ErrorMessage::new(ErrorCode::RateLimited, text).retry_after_ms(retry.millis());
         self.refuse(now, error);
         false
     }
@@ -168,6 +171,9 @@ impl Player {
     }
 
     fn answer(&mut self, message: &ServerMessage) {
+        if self.answers.len() >= ANSWERS {
+            return self.close(CloseCode::SlowConsumer);
+        }
         self.answers.push_back(Message::text(message.to_text()));
     }
 
@@ -178,10 +184,6 @@ impl Player {
     /// The next message from the node links, made ready for the wire.
     fn next_from_outbox(&mut self, now: Timestamp) -> Option<Message> {
         match self.outbox.next()? {
-            Next::Close(code) => {
-                self.close(code);
-                None
-            }
             Next::Snapshot(frame) => Some(Message::Binary(frame)),
             Next::Item(item) => {
                 let message = self.live.as_mut()?.translate(item);
@@ -194,10 +196,10 @@ impl Player {
 }
 
 impl Handler for Player {
-    fn handle_message(&mut self, now: Timestamp, message: Message) {
+    fn handle_message(&mut self, now: Timestamp, message: Message, wire: usize) {
         self.link.handle_heard(now);
         self.edge.meters.received.increment(1);
-        if self.closing.is_some() || !self.admit(now, message.len()) {
+        if self.closing.is_some() || !self.admit(now, wire) {
             return;
         }
         match message {
@@ -208,9 +210,9 @@ impl Handler for Player {
         }
     }
 
-    fn handle_alive(&mut self, now: Timestamp) {
+    fn handle_alive(&mut self, now: Timestamp, wire: usize) {
         // WebSocket pings count against the same limit, else they would be a free flood.
-        if self.admit(now, 0) {
+        if self.closing.is_none() && self.admit(now, wire) {
             self.link.handle_heard(now);
         }
     }
@@ -240,8 +242,14 @@ impl Handler for Player {
         message
     }
 
+    fn reads_while_blocked(&self) -> bool {
+        true
+    }
+
     fn poll_close(&mut self) -> Option<CloseCode> {
-        self.closing
+        // The outbox is asked here as well: a socket that takes nothing must not keep a
+        // connection alive that an origin has ended.
+        self.closing.or_else(|| self.outbox.closed())
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {

@@ -14,7 +14,13 @@ const SHARDS: usize = 64;
 /// Sessions and their outboxes.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    shards: [RwLock<HashMap<SessionId, Arc<Outbox>>>; SHARDS],
+    shards: [RwLock<HashMap<SessionId, Entry>>; SHARDS],
+}
+
+#[derive(Debug)]
+struct Entry {
+    attempt: u32,
+    outbox: Arc<Outbox>,
 }
 
 /// A session's entry, removed when dropped.
@@ -25,6 +31,10 @@ pub(crate) struct Registration {
     outbox: Arc<Outbox>,
 }
 
+/// A later connection of the same session is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaterHere;
+
 impl Registry {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -32,28 +42,51 @@ impl Registry {
         })
     }
 
-    /// Enters a session. Another connection of the same session here is closed as superseded.
-    pub(crate) fn enter(self: &Arc<Self>, session: SessionId, outbox: Arc<Outbox>) -> Registration {
-        let before = self.shard(session).write().insert(session, outbox.clone());
-        if let Some(before) = before {
-            before.close(CloseCode::Superseded);
+    /// Enters a session's connection, which is the client's `attempt`-th. An earlier one here is
+    /// closed as superseded.
+    ///
+    /// # Errors
+    /// If a later one is here: this one was on its way for longer, and is of no use any more.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        session: SessionId,
+        attempt: u32,
+        outbox: Arc<Outbox>,
+    ) -> Result<Registration, LaterHere> {
+        let mut shard = self.shard(session).write();
+        if shard.get(&session).is_some_and(|entry| entry.attempt > attempt) {
+            return Err(LaterHere);
         }
-        Registration {
+        let entry = Entry {
+            attempt,
+            outbox: outbox.clone(),
+        };
+        let before = shard.insert(session, entry);
+        drop(shard);
+        if let Some(before) = before {
+            before.outbox.close(CloseCode::Superseded);
+        }
+        Ok(Registration {
             registry: self.clone(),
             session,
             outbox,
-        }
+        })
     }
 
     pub(crate) fn find(&self, session: SessionId) -> Option<Arc<Outbox>> {
-        self.shard(session).read().get(&session).cloned()
+        let shard = self.shard(session).read();
+        shard.get(&session).map(|entry| entry.outbox.clone())
     }
 
     /// Everybody, in no order that means anything.
     pub(crate) fn outboxes(&self) -> Vec<Arc<Outbox>> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .flat_map(|shard| {
+                let shard = shard.read();
+                let outboxes = shard.values().map(|entry| entry.outbox.clone());
+                outboxes.collect::<Vec<_>>()
+            })
             .collect()
     }
 
@@ -62,7 +95,7 @@ impl Registry {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
 
-    fn shard(&self, session: SessionId) -> &RwLock<HashMap<SessionId, Arc<Outbox>>> {
+    fn shard(&self, session: SessionId) -> &RwLock<HashMap<SessionId, Entry>> {
         &self.shards[(session.0 as usize) % SHARDS]
     }
 }
@@ -72,7 +105,7 @@ impl Drop for Registration {
         let mut shard = self.registry.shard(self.session).write();
         if shard
             .get(&self.session)
-            .is_some_and(|entry| Arc::ptr_eq(entry, &self.outbox))
+            .is_some_and(|entry| Arc::ptr_eq(&entry.outbox, &self.outbox))
         {
             shard.remove(&self.session);
         }
@@ -82,19 +115,15 @@ impl Drop for Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::Next;
 
     #[test]
     fn a_later_connection_of_a_session_stays_when_the_earlier_one_leaves() {
         let registry = Registry::new();
         let (first, second) = (Outbox::new(100), Outbox::new(100));
         let session = SessionId(3);
-        let earlier = registry.enter(session, first.clone());
-        let later = registry.enter(session, second.clone());
-        assert!(matches!(
-            first.next(),
-            Some(Next::Close(CloseCode::Superseded))
-        ));
+        let earlier = registry.enter(session, 1, first.clone()).unwrap();
+        let later = registry.enter(session, 2, second.clone()).unwrap();
+        assert_eq!(first.closed(), Some(CloseCode::Superseded));
         drop(earlier);
         assert!(
             registry
@@ -103,5 +132,16 @@ mod tests {
         );
         drop(later);
         assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn an_earlier_connection_that_comes_late_does_not_take_over() {
+        let registry = Registry::new();
+        let (first, second) = (Outbox::new(100), Outbox::new(100));
+        let later = registry.enter(SessionId(3), 2, second.clone()).unwrap();
+        let late = registry.enter(SessionId(3), 1, first);
+        assert_eq!(late.err(), Some(LaterHere));
+        assert_eq!(second.closed(), None);
+        drop(later);
     }
 }

@@ -23,11 +23,21 @@ pub(crate) fn field_error(field: &str, message: &str) -> Response<Body> {
     with_error(StatusCode::BAD_REQUEST, &error)
 }
 
-/// Over a limit: when to come back.
+/// The client is over a limit: when to come back.
 pub(crate) fn rate_limited(retry_after_ms: u64, message: &str) -> Response<Body> {
-    let error =
-        json!({ "code": "rate_limited", "message": message, "retry_after_ms": retry_after_ms });
-    let mut response = with_error(StatusCode::TOO_MANY_REQUESTS, &error);
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    later(status, "rate_limited", retry_after_ms, message)
+}
+
+/// The node is: when to come back.
+pub(crate) fn unavailable(retry_after_ms: u64, message: &str) -> Response<Body> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    later(status, "unavailable", retry_after_ms, message)
+}
+
+fn later(status: StatusCode, code: &str, retry_after_ms: u64, message: &str) -> Response<Body> {
+    let error = json!({ "code": code, "message": message, "retry_after_ms": retry_after_ms });
+    let mut response = with_error(status, &error);
     let seconds = HeaderValue::from(retry_after_ms.div_ceil(1_000));
     response.headers_mut().insert(RETRY_AFTER, seconds);
     response

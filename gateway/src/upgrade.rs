@@ -1,10 +1,10 @@
 //! The WebSocket handshake of RFC 6455, section 4.2.
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::reply::{self, Body};
@@ -27,7 +27,15 @@ impl Handshake {
         subprotocol: Option<&'static str>,
     ) -> Result<Self, Response<Body>> {
         let headers = request.headers();
-        if request.method() != Method::GET
+        if request.method() != Method::GET {
+            let text = "a WebSocket begins with GET";
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let mut response = reply::error(status, "method_not_allowed", text);
+            let get = HeaderValue::from_static("GET");
+            response.headers_mut().insert(ALLOW, get);
+            return Err(response);
+        }
+        if request.version() < Version::HTTP_11
             || !has_token(headers, &CONNECTION, "upgrade")
             || !has_token(headers, &UPGRADE, "websocket")
         {
@@ -49,12 +57,17 @@ impl Handshake {
                 .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             return Err(response);
         }
-        let key = headers
-            .get(SEC_WEBSOCKET_KEY)
-            .filter(|key| is_nonce(key.as_bytes()));
-        let Some(key) = key else {
-            let text = "Sec-WebSocket-Key must be 16 bytes in base64";
-            return Err(reply::error(StatusCode::BAD_REQUEST, "bad_key", text));
+        if !headers.contains_key(HOST) {
+            let text = "a request needs a Host header";
+            return Err(reply::error(StatusCode::BAD_REQUEST, "bad_host", text));
+        }
+        let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+        let key = match (keys.next(), keys.next()) {
+            (Some(key), None) if is_nonce(key.as_bytes()) => key,
+            _ => {
+                let text = "Sec-WebSocket-Key must be there once, 16 bytes in base64";
+                return Err(reply::error(StatusCode::BAD_REQUEST, "bad_key", text));
+            }
         };
         let protocol = choose(headers, subprotocol)?;
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
@@ -85,24 +98,25 @@ fn choose(
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Ok(None);
     }
-    if has_token(headers, &SEC_WEBSOCKET_PROTOCOL, ours) {
+    // To the letter: a client fails a connection whose protocol it did not offer.
+    if tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == ours) {
         return Ok(Some(ours));
     }
     let text = format!("this server speaks the subprotocol {ours}; offer it, or none");
-    Err(reply::error(
-        StatusCode::BAD_REQUEST,
-        "upgrade_required",
-        &text,
-    ))
+    Err(reply::error(StatusCode::BAD_REQUEST, "bad_protocol", &text))
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|part| part.eq_ignore_ascii_case(token))
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
+        .map(str::trim)
 }
 
 /// Whether a key looks like 16 bytes in base64: 22 characters and two of padding.

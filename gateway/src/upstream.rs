@@ -32,6 +32,16 @@ pub struct Origins {
     pub rooms: BTreeMap<NodeId, Endpoint>,
 }
 
+impl Origins {
+    /// The origins that the settings name, over TCP.
+    pub fn of(config: &crate::Config) -> Self {
+        let named = |origin: &crate::config::OriginConfig| {
+            (origin.name.clone(), Endpoint::tcp(&origin.endpoint))
+        };
+        Self { matcher: named(&config.matcher), rooms: config.rooms.iter().map(named).collect() }
+    }
+}
+
 /// Links to all origins.
 #[derive(Debug)]
 pub(crate) struct Upstream {

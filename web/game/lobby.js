@@ -16,11 +16,6 @@ const WORDS = {
   rate_limit_abuse: 'The server closed the connection: too many messages.',
 };
 
-const LEFT_QUEUE = {
-  timeout: 'No race was found in time. Try again.',
-  placement_failed: 'There is no room for a race right now. Try again in a moment.',
-};
-
 export class Lobby extends EventTarget {
   #client;
   #mode;
@@ -97,8 +92,10 @@ export class Lobby extends EventTarget {
       this.#client.on(type, (event) => {
         const name = type === 'event' ? event.name : type;
         this.counts[name] = (this.counts[name] ?? 0) + 1;
+        const before = this.phase;
         handle(event);
-        this.dispatchEvent(new Event('change'));
+        // Snapshots come too often to look at the whole page each time.
+        if (type !== 'snapshot' || this.phase !== before) this.dispatchEvent(new Event('change'));
       });
     }
   }
@@ -125,7 +122,8 @@ export class Lobby extends EventTarget {
 
   #handleRoomState({ state, recovered }) {
     if (!state) return;
-    if (this.race?.room === state.room) this.race.handleAttached(state, recovered);
+    const { race } = this;
+    if (race?.room === state.room) race?.handleAttached(state, recovered);
     else this.race = new Race(state);
     this.#wanted = false;
     this.#stage('race');
@@ -146,7 +144,7 @@ export class Lobby extends EventTarget {
   #handleLeftQueue({ reason, message }) {
     if (reason === 'left' || this.stage !== 'queue') return;
     this.#wanted = false;
-    this.#fail(LEFT_QUEUE[reason] ?? message ?? 'You left the queue.');
+    this.#fail(message);
   }
 
   #handleSnapshot(state) {
@@ -166,7 +164,7 @@ export class Lobby extends EventTarget {
       this.#askAgain(error.message);
     } else if (error.re === 'queue.join' && wait == null) {
       this.#fail(error.message);
-    } else if (error.re === 'room.join' && wait == null) {
+    } else if (error.re === 'room.join' && wait == null && !this.race?.result) {
       this.#fail(`The race cannot be joined: ${error.message}`);
     } else {
       this.error = error.message;
@@ -194,8 +192,9 @@ export class Lobby extends EventTarget {
   }
 
   #joinRoom({ ticket, room }) {
-    if (this.race?.room === room && this.race.result) return;
-    if (this.stage !== 'race') this.#stage('found');
+    // A resume brings its room back by itself.
+    if (this.race?.room === room) return;
+    this.#stage('found');
     this.#client.joinRoom(ticket);
   }
 

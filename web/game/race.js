@@ -65,6 +65,8 @@ export class Race {
   handleAttached(attached, recovered) {
     this.seat = attached.seat;
     this.seats = new Map(attached.seats.map((seat) => [seat.seat, seat]));
+    // The event that told the end may be of a history that is gone.
+    this.result ??= attached.result ?? null;
     if (!recovered) {
       this.#states = [];
       this.#timeline.reset();

@@ -1,7 +1,7 @@
 /** Draws a race: few pixels, scaled up by the style sheet. */
 
 import { CAR_COLOURS, carSprite, SPRITE_LENGTH } from './cars.js';
-import { centreLine, paintTrack, pen2d } from './track.js';
+import { centreLine, GRASS, paintTrack, pen2d } from './track.js';
 
 /** Screen pixels for one pixel of the picture. */
 const PIXEL = 2;
@@ -62,7 +62,7 @@ export class Renderer {
   #drawTrack() {
     const { width, height } = this.#canvas;
     const [left, top] = this.#toPicture(0, 0);
-    this.#pen.fillStyle = '#2c5a2b';
+    this.#pen.fillStyle = GRASS;
     this.#pen.fillRect(0, 0, width, height);
     if (!this.#painting || !this.#track) return;
     const [wide, high] = this.#track.size;

@@ -5,6 +5,17 @@ import { CAR_COLOURS } from './cars.js';
 /** Parts of the page by the phase that shows them; the others show the race. */
 const SECTIONS = { lobby: 'lobby', connecting: 'queue', queue: 'queue', found: 'queue', result: 'result' };
 
+/** The client's states in a player's words. */
+const LINK = {
+  idle: 'not connected',
+  logging_in: 'logging in',
+  paused: 'reconnecting',
+  connecting: 'connecting',
+  greeting: 'connecting',
+  live: 'connected',
+  ended: 'not connected',
+};
+
 const HEADLINES = {
   connecting: 'Connecting…',
   queue: 'Looking for players…',
@@ -58,7 +69,7 @@ export class Screens {
     setText('hud-lap', `Lap ${lap}/${race.laps}`);
     setText('hud-place', own ? `${ordinal(own.place)} of ${race.cars.length}` : '');
     setText('hud-clock', clockText(race.clock));
-    setText('hud-speed', `${Math.round((own?.speed ?? 0) / 2)} km/h`);
+    setText('hud-speed', `${Math.round((own?.speed ?? 0) * 2)} km/h`);
     this.#showCountdown(race);
   }
 
@@ -108,7 +119,8 @@ export class Screens {
    * @param {number | null} rtt
    */
   showLink(state, rtt) {
-    setText('link', rtt === null || state !== 'live' ? state.replace('_', ' ') : `${state} · ${Math.round(rtt)} ms`);
+    const words = LINK[state] ?? state;
+    setText('link', state === 'live' && rtt !== null ? `${words} · ${Math.round(rtt)} ms` : words);
     element('link').dataset.state = state;
   }
 

@@ -3,8 +3,10 @@
 /** Pixels that the painting may have at most; a phone's canvas does not go further. */
 const MOST_PIXELS = 8_000_000;
 
+/** What lies around the road, also beyond the track's edge. */
+export const GRASS = '#3d7a3a';
+
 const COLOURS = {
-  grass: '#3d7a3a',
   tufts: ['#37702f', '#458541', '#33692f'],
   kerbLight: '#e8e4d8',
   kerbDark: '#c3423f',
@@ -54,7 +56,7 @@ export function pen2d(canvas) {
 }
 
 function paintGrass(pen, width, height) {
-  pen.fillStyle = COLOURS.grass;
+  pen.fillStyle = GRASS;
   pen.fillRect(0, 0, width, height);
   // A fixed pattern, so that the same track looks the same to everybody.
   let seed = 7;

@@ -9,7 +9,7 @@
  * - `cars`: as race.js describes them (pixels, radians), each with its player's `name`, by the
  *   newest snapshot, not as drawn
  * - `track`: name, size, width and the closed centre line's points, or `null`
- * - `tick`, `laps`
+ * - `tick`, `laps`, `clock`: seconds since the start
  * - `result`: as the server gave it, or `null`
  * - `connection`: state, address, rtt and clockOffset in ms, how often it was lost and restored,
  *   the last freeze in ms
@@ -29,6 +29,7 @@ export function exposeState({ client, lobby, connection }) {
       track: race?.track ?? null,
       tick: race?.tick ?? 0,
       laps: race?.laps ?? 0,
+      clock: race?.clock ?? 0,
       result: race?.result ?? null,
       connection: {
         ...connection,

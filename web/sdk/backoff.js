@@ -16,6 +16,11 @@ export class Backoff {
     this.#random = random;
   }
 
+  /** How many there were in a row. */
+  get failures() {
+    return this.#failures;
+  }
+
   /** It worked: the next failure is a first one. */
   reset() {
     this.#failures = 0;

@@ -17,7 +17,7 @@ import { SnapshotDecoder } from './snapshot.js';
  * @property {typeof WebSocket} [WebSocket] the class to use; default: the global one
  * @property {() => number} [now] a monotonic clock in milliseconds
  * @property {() => number} [random]
- * @property {Partial<import("./session.js").SessionConfig>} [session] other than the defaults
+ * @property {Partial<import("./config.js").SessionConfig>} [session] other than the defaults
  *
  * @typedef {(event: any) => void} Listener
  */

@@ -115,7 +115,7 @@ const SHAPES = {
   channel: { ch: isChannel, epoch: isCount, offset: isCount, recovered: isFlag },
   'channel.lost': { ch: isChannel, reason: isText },
   'channel.closed': { ch: isChannel, reason: isText },
-  'queue.state': { mode: isText, waiting_ms: isCount, size: isCount, 'estimate_ms?': isCount },
+  'queue.state': { mode: isText, waiting_ms: isCount, size: isCount, 'estimate_ms?': isCount, 'party?': isPair },
   goaway: { reason: isText, within_ms: isCount },
   error: { code: isText, message: isText, 're?': isText, 'field?': isText, 'retry_after_ms?': isCount },
 };
@@ -163,6 +163,10 @@ function isText(value) {
 
 function isFlag(value) {
   return typeof value === 'boolean';
+}
+
+function isPair(value) {
+  return Array.isArray(value) && value.length === 2 && value.every(isCount);
 }
 
 function isChannel(value) {

@@ -4,6 +4,7 @@ export { Backoff } from './backoff.js';
 export { BitReader, BitsError, BitWriter } from './bits.js';
 export { Client } from './client.js';
 export { CloseCode, Retry } from './close.js';
+export { DEFAULTS } from './config.js';
 export {
   ControlError,
   helloMessage,
@@ -20,6 +21,6 @@ export { CHANNELS, decodeFrame, encodeFrame, FrameError, MAX_STEPS } from './fra
 export { InputWindow } from './input.js';
 export { Link } from './link.js';
 export { LoginError, loginGuest } from './login.js';
-export { DEFAULTS, Session } from './session.js';
+export { Session } from './session.js';
 export { SnapshotDecoder, SnapshotError, SNAPSHOTS_KEPT } from './snapshot.js';
 export { Timers } from './timers.js';

@@ -24,11 +24,11 @@ export class InputWindow {
 
   /**
    * @param {number} width bits of one step
-   * @param {number} limit most steps kept; one more gives up the oldest
+   * @param {number} limit most steps kept, at least 1; one more gives up the oldest
    */
   constructor(width, limit) {
     this.#width = width;
-    this.#limit = limit;
+    this.#limit = Math.max(1, limit);
   }
 
   /** Number of the newest step. */

@@ -35,6 +35,8 @@ export class Link {
   #pingDue = true;
   #answerDue = false;
   #ackDue = false;
+  /** Channels for which an ack frame has to go out. */
+  #unsaid = new Set();
   /** @type {Map<import("./frame.js").Channel, import("./frame.js").Ack>} */
   #acks = new Map();
 
@@ -109,20 +111,25 @@ export class Link {
   }
 
   /**
-   * Remembers an acknowledgement, to send with the next frame that can carry it and within
-   * {@link ACK_DELAY}; at once if it asks to resend.
+   * Remembers an acknowledgement, to send in an ack frame within {@link ACK_DELAY}, at once if it
+   * asks to resend, and with every heartbeat from now on.
    * @param {number} now
    * @param {import("./frame.js").Ack} ack
    */
   acknowledge(now, ack) {
-    this.#acks.set(ack.channel, ack);
+    const before = this.#acks.get(ack.channel);
+    // A wish to resend is not covered up by a later acknowledgement of the same place.
+    const same = before?.epoch === ack.epoch && before.offset === ack.offset;
+    this.#acks.set(ack.channel, same && before.resend ? before : ack);
+    this.#unsaid.add(ack.channel);
     if (ack.resend) this.#ackDue = true;
     else this.#timers.setIfUnarmed('ack', now + ACK_DELAY);
   }
 
   /** An input frame just carried the room's acknowledgement. */
   acknowledgedByInput() {
-    if (!this.#ackDue && !this.#acks.has('match')) this.#timers.stop('ack');
+    this.#unsaid.delete('room');
+    if (this.#unsaid.size === 0) this.#timers.stop('ack');
   }
 
   /**
@@ -135,10 +142,16 @@ export class Link {
       return { kind: 'pong', beat: this.#beat(now) };
     }
     if (this.#pingDue) {
+      // An ack frame that is due still goes out: the peer passes on what a heartbeat carries only
+      // if it is new, and the origin may not have got what it passed on.
       this.#pingDue = false;
       return { kind: 'ping', beat: this.#beat(now), acks: this.#takeAcks() };
     }
-    return this.#ackDue ? { kind: 'ack', acks: this.#takeAcks() } : null;
+    if (!this.#ackDue) return null;
+    this.#ackDue = false;
+    this.#timers.stop('ack');
+    this.#unsaid.clear();
+    return { kind: 'ack', acks: this.#takeAcks() };
   }
 
   /** @returns {boolean} whether the peer was silent for the deadline; told once */
@@ -189,8 +202,6 @@ export class Link {
 
   /** What is acknowledged now, in channel order; a wish to resend is said once. */
   #takeAcks() {
-    this.#ackDue = false;
-    this.#timers.stop('ack');
     const acks = CHANNELS.flatMap((channel) => this.#acks.get(channel) ?? []);
     for (const ack of acks) this.#acks.set(ack.channel, { ...ack, resend: false });
     return acks;

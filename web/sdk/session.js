@@ -7,25 +7,16 @@
 
 import { Backoff } from './backoff.js';
 import { CloseCode, Retry } from './close.js';
+import { DEFAULTS, firstPaces, paces } from './config.js';
 import { helloMessage, parseServerMessage, roomJoinMessage, roomLeaveMessage } from './control.js';
 import { Cursor } from './cursor.js';
 import { decodeFrame, encodeFrame } from './frame.js';
-import { InputWindow } from './input.js';
 import { Link } from './link.js';
+import { RoomPart } from './room.js';
 import { Timers } from './timers.js';
 
 /**
  * @typedef {import("./frame.js").Channel} Channel
- *
- * @typedef {object} SessionConfig
- * @property {number} addresses how many there are; `connect` outputs name one by index
- * @property {string} client name and version of the program, at most 64 characters
- * @property {number} connectTimeout longest that connecting and the answer to `hello` may take
- * @property {number} activeSilence in a room: nothing heard for so long means a dead gateway
- * @property {number} backoff pause before the second attempt in a row; the first has none
- * @property {number} backoffLimit longest pause between two attempts
- * @property {number} inputWidth bits of one step of input
- * @property {number} inputLimit most steps of input kept for a resume
  *
  * @typedef {{type: "connect", address: number} | {type: "text", text: string}
  *   | {type: "binary", bytes: Uint8Array<ArrayBuffer>}
@@ -34,22 +25,6 @@ import { Timers } from './timers.js';
  *
  * @typedef {{type: string} & Record<string, any>} SessionEvent see the table in README.md
  */
-
-/** @type {Readonly<SessionConfig>} */
-export const DEFAULTS = Object.freeze({
-  addresses: 1,
-  client: '',
-  connectTimeout: 1_500,
-  activeSilence: 1_000,
-  backoff: 100,
-  backoffLimit: 5_000,
-  inputWidth: 8,
-  inputLimit: 600,
-});
-
-/** Paces until the server's `welcome` says otherwise. */
-const FIRST_IDLE = { interval: 5_000, silence: 15_000 };
-const FIRST_ACTIVE_INTERVAL = 400;
 
 export class Session {
   #config;
@@ -64,15 +39,12 @@ export class Session {
   #token;
   /** @type {string | null} */
   #resume = null;
-  /** @type {string | null} ticket of the room to be in */
-  #room = null;
-  #roomAttached = false;
+  #room;
   /** @type {Link | null} */
   #link = null;
   #cursors = { match: new Cursor('match'), room: new Cursor('room') };
-  #inputs;
-  /** Tick of the newest snapshot; 0 while there is none to build on. */
-  #snapshot = 0;
+  /** When the server's welcome came, on the present connection. */
+  #welcomedAt = 0;
   /** @type {number | null} when the connection or the room was lost, until it is back */
   #lostAt = null;
   /** @type {Output[]} */
@@ -82,7 +54,7 @@ export class Session {
 
   /**
    * A session that connects at the first {@link handleTimeout}.
-   * @param {Partial<SessionConfig>} config
+   * @param {Partial<import("./config.js").SessionConfig>} config
    * @param {string} token access token of a login
    * @param {() => number} random a number from 0 up to 1, for the instance id and all jitter
    */
@@ -93,7 +65,7 @@ export class Session {
     this.#instance = `in_${hex32(random)}${hex32(random)}`;
     this.#address = Math.floor(random() * this.#config.addresses);
     this.#backoff = new Backoff(this.#config.backoff, this.#config.backoffLimit, random);
-    this.#inputs = this.#freshInputs();
+    this.#room = new RoomPart(this.#config.inputWidth, this.#config.inputLimit);
     this.#timers.set('pause', 0);
   }
 
@@ -104,7 +76,7 @@ export class Session {
 
   /** Whether the room answers now. */
   get isInRoom() {
-    return this.#roomAttached;
+    return this.#room.attached;
   }
 
   /** The state by name: paused, connecting, greeting, live, ended. */
@@ -129,7 +101,7 @@ export class Session {
 
   /** Inputs that are not settled. */
   get inputs() {
-    return this.#inputs;
+    return this.#room.inputs;
   }
 
   /**
@@ -144,8 +116,7 @@ export class Session {
   handleConnected(now) {
     if (this.#state !== 'connecting') return;
     this.#state = 'greeting';
-    const active = { interval: FIRST_ACTIVE_INTERVAL, silence: this.#config.activeSilence };
-    this.#link = new Link({ idle: FIRST_IDLE, active }, this.#random, now);
+    this.#link = new Link(firstPaces(this.#config), this.#random, now);
     this.#say(helloMessage({
       token: this.#resume === null ? this.#token : undefined,
       resume: this.#resume ?? undefined,
@@ -156,7 +127,7 @@ export class Session {
         match: this.#cursors.match.position ?? undefined,
         room: this.#cursors.room.position ?? undefined,
       },
-      room: this.#room ?? undefined,
+      room: this.#room.ticket ?? undefined,
     }));
   }
 
@@ -184,6 +155,7 @@ export class Session {
 
   /** A text message came. */
   handleText(now, text) {
+    if (this.#state !== 'greeting' && !this.isLive) return;
     this.#link?.handleHeard(now);
     this.#reading(() => {
       const message = parseServerMessage(text);
@@ -197,6 +169,7 @@ export class Session {
    * @param {Uint8Array} bytes
    */
   handleBinary(now, bytes) {
+    if (!this.isLive) return;
     this.#link?.handleHeard(now);
     this.#reading(() => {
       const frame = decodeFrame(bytes);
@@ -212,7 +185,7 @@ export class Session {
       if (timer === 'pause') this.#connect(now);
       else this.#retry(now, null, true);
     }
-    this.#inputs.handleTimeout(now);
+    this.#room.inputs.handleTimeout(now);
     this.#link?.handleTimeout(now);
     if (this.#link?.takeSilent()) this.#retry(now, null, true);
   }
@@ -238,30 +211,36 @@ export class Session {
    * @param {string} ticket out of `match.found`
    */
   joinRoom(ticket) {
-    if (this.#room !== ticket) this.#closeRoom();
-    this.#room = ticket;
+    if (this.#room.ticket !== ticket) this.#closeRoom();
+    else if (this.#room.attached) return;
+    this.#room.ticket = ticket;
     this.send(roomJoinMessage(ticket));
   }
 
   /** Leaves the room for good. */
   leaveRoom() {
-    if (this.#room !== null) this.send(roomLeaveMessage());
+    if (this.#room.ticket !== null) this.send(roomLeaveMessage());
     this.#closeRoom();
   }
 
-  /** Adds a step of input for the room; it goes out at the next {@link flushInputs}. */
+  /**
+   * Adds a step of input for the room; it goes out at the next {@link flushInputs}. Over the limit
+   * the oldest step is given up.
+   * @param {number} step
+   */
   pushInput(step) {
-    if (this.#room === null) return;
-    const lost = this.#inputs.push(step);
-    if (lost) this.#tell('inputsGivenUp', lost);
+    if (this.#room.ticket !== null) this.#tellGivenUp(this.#room.inputs.push(step));
   }
 
-  /** Sends the steps that wait, with what was received as acknowledgement. */
+  /**
+   * Sends the steps that wait, with what was received as acknowledgement. Call it about every
+   * 50 ms while in a room, also when there is no new step: old ones may have to go out again.
+   */
   flushInputs(now) {
     const at = this.#cursors.room.position;
-    if (!this.isLive || !this.#roomAttached || !at) return;
+    if (!this.isLive || !this.#room.attached || !at) return;
     for (;;) {
-      const frame = this.#inputs.pollTransmit(now, at, this.#snapshot);
+      const frame = this.#room.inputs.pollTransmit(now, at, this.#room.newestSnapshot);
       if (!frame) return;
       this.#outputs.push({ type: 'binary', bytes: encodeFrame(frame) });
       this.#link?.acknowledgedByInput();
@@ -270,7 +249,7 @@ export class Session {
 
   /** A snapshot could not be decoded: ask for a whole one. */
   forgetSnapshots() {
-    this.#snapshot = 0;
+    this.#room.forgetSnapshots();
   }
 
   /** Ends the session with a normal close. */
@@ -280,10 +259,15 @@ export class Session {
     this.#outputs = [{ type: 'close', code: CloseCode.bye, reason: 'bye' }];
   }
 
-  /** A new access token after `ended` with `login_needed`. */
+  /**
+   * A new access token. After `ended` with `login_needed` the session goes on with it at once;
+   * otherwise it is kept for when one is asked for.
+   */
   logIn(now, token) {
     this.#token = token;
+    if (this.#state !== 'ended') return;
     this.#resume = null;
+    this.#backoff.reset();
     this.#state = 'paused';
     this.#timers.set('pause', now);
   }
@@ -303,13 +287,14 @@ export class Session {
 
   /** @returns {number | null} when to call {@link handleTimeout} next */
   pollTimeout() {
-    const inputs = this.#roomAttached ? this.#inputs.pollTimeout() : null;
+    const inputs = this.#room.attached ? this.#room.inputs.pollTimeout() : null;
     const deadlines = [this.#timers.next(), this.#link?.pollTimeout() ?? null, inputs];
     const armed = deadlines.filter((deadline) => deadline !== null);
     return armed.length > 0 ? Math.min(...armed) : null;
   }
 
   #handleControl(now, message) {
+    if (this.#state === 'greeting' && message.t !== 'welcome' && message.t !== 'error') return;
     switch (message.t) {
       case 'welcome':
         this.#handleWelcome(now, message);
@@ -339,38 +324,36 @@ export class Session {
   #handleWelcome(now, welcome) {
     if (this.#state !== 'greeting') return;
     this.#state = 'live';
-    this.#backoff.reset();
+    this.#welcomedAt = now;
     this.#timers.stop('connect');
     this.#resume = welcome.resume;
-    const idle = welcome.heartbeat_ms;
-    this.#link = new Link({
-      idle: { interval: idle, silence: idle * 1.25 + 5_000 },
-      active: { interval: welcome.active_heartbeat_ms, silence: this.#config.activeSilence },
-    }, this.#random, now);
-    this.#link.setActive(now, this.#room !== null);
-    this.#inputs.rewind();
-    if (this.#room === null) this.#restored(now);
+    this.#link = new Link(paces(this.#config, welcome), this.#random, now);
+    this.#link.setActive(now, this.#room.ticket !== null);
+    this.#room.inputs.rewind();
+    if (this.#room.ticket === null) this.#restored(now);
     this.#tell('welcome', { welcome });
   }
 
   #handleAttached(now, { ch, epoch, offset, recovered, state }) {
     // Left while the answer was on its way.
-    if (ch === 'room' && this.#room === null) return;
+    if (ch === 'room' && this.#room.ticket === null) return;
     const goesOn = this.#cursors[ch].handleAttached(epoch, offset, recovered);
+    if (recovered && !goesOn) {
+      // Nothing that came next would be worth anything: attach afresh.
+      this.#retry(now, null, false);
+      return;
+    }
     if (ch === 'room') {
-      this.#roomAttached = true;
-      this.#snapshot = 0;
-      if (goesOn) this.#inputs.rewind();
-      else this.#dropInputs();
+      this.#tellGivenUp(this.#room.handleAttached(goesOn));
       this.#link?.setActive(now, true);
       this.#restored(now);
     }
-    this.#tell('channel', { channel: ch, epoch, offset, recovered: goesOn, state: state ?? null });
+    this.#tell('channel', { channel: ch, epoch, offset, recovered, state: state ?? null });
   }
 
   #handleChannelLost(now, { ch, reason }) {
     if (ch === 'room') {
-      this.#roomAttached = false;
+      this.#room.attached = false;
       this.#lostAt ??= now;
     }
     this.#tell('channelLost', { channel: ch, reason });
@@ -390,13 +373,7 @@ export class Session {
   }
 
   #handleSnapshot(now, snapshot) {
-    const newest = this.#roomAttached && snapshot.tick > this.#snapshot;
-    // Without its baseline a snapshot means nothing: wait for one that can be read.
-    const readable = snapshot.distance === 0 || this.#snapshot > 0;
-    if (!newest || !readable) return;
-    this.#snapshot = snapshot.tick;
-    this.#inputs.handleDurable(now, snapshot.processed - snapshot.durableLag);
-    this.#tell('snapshot', { snapshot });
+    if (this.#room.handleSnapshot(now, snapshot)) this.#tell('snapshot', { snapshot });
   }
 
   /** Runs what reads a message of the server; a message that cannot be read is told, no more. */
@@ -413,7 +390,9 @@ export class Session {
   #connect(now) {
     this.#state = 'connecting';
     this.#attempt += 1;
-    this.#timers.set('connect', now + this.#config.connectTimeout);
+    // Longer each time, up to four times: on a slow network the first deadline is too short.
+    const patience = this.#config.connectTimeout * 2 ** Math.min(this.#backoff.failures, 2);
+    this.#timers.set('connect', now + patience);
     this.#outputs.push({ type: 'connect', address: this.#address });
   }
 
@@ -428,10 +407,12 @@ export class Session {
     if (this.isLive) {
       this.#lostAt ??= this.#link?.lastHeard ?? now;
       this.#tell('lost', { code });
+      // A server that welcomes us and then hangs up, again and again, is a failing one.
+      if (now - this.#welcomedAt >= this.#config.backoffLimit) this.#backoff.reset();
     }
     this.#outputs = [{ type: 'drop' }];
     this.#link = null;
-    this.#roomAttached = false;
+    this.#room.attached = false;
     this.#state = 'paused';
     this.#timers.stop('connect');
     if (elsewhere) this.#address = (this.#address + 1) % this.#config.addresses;
@@ -447,18 +428,15 @@ export class Session {
   #end(why, code) {
     this.#state = 'ended';
     this.#link = null;
-    this.#roomAttached = false;
+    this.#room.attached = false;
     this.#timers.clear();
     this.#outputs = [{ type: 'drop' }];
     this.#tell('ended', { why, code });
   }
 
   #closeRoom() {
-    this.#room = null;
-    this.#roomAttached = false;
+    this.#tellGivenUp(this.#room.close());
     this.#cursors.room.reset();
-    this.#inputs = this.#freshInputs();
-    this.#snapshot = 0;
     if (this.#link) this.#link.setActive(this.#link.lastHeard, false);
   }
 
@@ -468,18 +446,13 @@ export class Session {
     this.#restored(now);
   }
 
-  #dropInputs() {
-    const range = this.#inputs.unsettled;
-    if (range) this.#tell('inputsGivenUp', range);
-    this.#inputs = this.#freshInputs();
-  }
-
-  #freshInputs() {
-    return new InputWindow(this.#config.inputWidth, this.#config.inputLimit);
-  }
-
   #say(text) {
     this.#outputs.push({ type: 'text', text });
+  }
+
+  /** @param {import("./input.js").InputRange | null} range */
+  #tellGivenUp(range) {
+    if (range) this.#tell('inputsGivenUp', range);
   }
 
   #tell(type, body) {

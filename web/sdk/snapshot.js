@@ -5,7 +5,7 @@
 
 import { BitReader } from './bits.js';
 
-/** How many decoded snapshots are kept as baselines; the oldest makes room. */
+/** How many snapshots are kept as baselines, on both ends; the oldest makes room. */
 export const SNAPSHOTS_KEPT = 40;
 
 /**
@@ -63,6 +63,7 @@ export class SnapshotDecoder {
       if (error instanceof SnapshotError) throw error;
       throw new SnapshotError(`snapshot of tick ${frame.tick} is cut short`, error);
     }
+    if (bits.rest().length > 0) throw new SnapshotError(`snapshot of tick ${frame.tick} is of another schema`);
     this.#kept.set(frame.tick, state);
     if (this.#kept.size > SNAPSHOTS_KEPT) this.#kept.delete(this.#kept.keys().next().value ?? 0);
     return state;

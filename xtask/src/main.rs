@@ -1,1 +1,62 @@
-fn main() {}
+//! Project automation. `cargo xtask` lists the commands.
+
+mod bench;
+mod browser;
+mod install;
+mod run;
+
+use std::env;
+use std::process::ExitCode;
+
+use run::{Failed, cargo};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test       install what tests need, then run them all: format, lints, unit, conformance,
+             end to end, browser
+  browser    only the page and the client library in a real browser
+  bench      measure what docs/BENCHMARKS.md states (release build, some minutes)
+  fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => test(),
+        ["browser"] => browser::test(),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["fuzz", rest @ ..] => fuzz(rest),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test() -> Result<(), Failed> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    cargo(&["build", "--package", "pixelrush"])?;
+    cargo(&["test", "--workspace"])?;
+    browser::test()
+}
+
+fn fuzz(rest: &[&str]) -> Result<(), Failed> {
+    let seconds = rest.first().copied().unwrap_or("60");
+    let limit = format!("-max_total_time={seconds}");
+    for target in ["frame", "control", "machines"] {
+        run::command("cargo", &["+nightly", "fuzz", "run", target, "--", &limit])
+            .inside("shared/protocol")
+            .run()?;
+    }
+    Ok(())
+}

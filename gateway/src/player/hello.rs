@@ -35,10 +35,12 @@ impl Player {
         match self.admit_hello(&hello) {
             Ok(admission) => self.welcome(now, &hello, admission),
             Err((error, code)) => {
-                // Failures count against the address, so that tokens cannot be guessed at leisure.
-                let code = match self.edge.count_login(self.peer) {
-                    Ok(()) => code,
-                    Err(_) => CloseCode::Abuse,
+                // Failures count as logins of the address. The code stays even over the limit: a
+                // player with an old token, behind the same address as whoever tries tokens out,
+                // is to log in again and not to give up.
+                let error = match self.edge.count_login(self.peer) {
+                    Ok(()) => error,
+                    Err(retry) => error.retry_after_ms(retry.millis()),
                 };
                 self.turn_away(error, code);
             }
@@ -86,6 +88,13 @@ impl Player {
             session,
             resumed,
         } = admission;
+        let entered = self
+            .edge
+            .registry
+            .enter(session, hello.attempt, self.outbox.clone());
+        let Ok(registration) = entered else {
+            return self.close(CloseCode::Superseded);
+        };
         let config = self.edge.config.load_full();
         let resume = Resume {
             identity: identity.clone(),
@@ -123,7 +132,6 @@ impl Player {
             attempt: hello.attempt,
             login: !resumed,
         };
-        let registration = self.edge.registry.enter(session, self.outbox.clone());
         let mut live = Box::new(Live::new(self.edge.clone(), registration, claim, identity));
         if live
             .attach_matcher(&self.edge, hello.have.of(Channel::Match))

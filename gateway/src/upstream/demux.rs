@@ -24,7 +24,9 @@ pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> 
         FromItem::Fanout(fanout) => fan_out(registry, &fanout),
         FromItem::Event(event) => {
             to(registry, event.session, |outbox| {
-                outbox.reliable(Item::Binary(event.frame))
+                // The frame is a slice of the whole batch, which would stay for as long as a slow
+                // reader leaves it waiting.
+                outbox.reliable(Item::Binary(Bytes::copy_from_slice(&event.frame)))
             });
         }
         FromItem::Text(text) => {

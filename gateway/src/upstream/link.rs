@@ -27,8 +27,9 @@ use crate::registry::Registry;
 /// Longest that connecting and the node's hello may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// A node that says nothing for this long (it beats four times a second) is taken for dead.
-const SILENCE: Duration = Duration::from_secs(1);
+/// A node that says nothing during so many of our own beats is taken for dead. Counted, not
+/// measured: when it is this process that stood still, the node is not to blame.
+const SILENT_BEATS: u32 = 4;
 
 /// Longest that the transport may refuse a batch.
 const SEND: Duration = Duration::from_secs(1);
@@ -38,6 +39,9 @@ const BATCHES: usize = 32;
 
 /// Items in one batch.
 const BATCH: usize = 1024;
+
+/// A link that lasted this long was a good one.
+const LASTING: Duration = Duration::from_secs(1);
 
 const BEAT: Duration = Duration::from_millis(250);
 
@@ -78,7 +82,7 @@ enum LinkError {
     Call(#[source] Box<tonic::Status>),
     #[error("no answer within {CONNECT:?}")]
     NoAnswer,
-    #[error("silent for {SILENCE:?}")]
+    #[error("silent for {SILENT_BEATS} beats")]
     Silent,
     #[error("closed by the node")]
     Closed,
@@ -130,11 +134,15 @@ impl LinkTask {
         while !stop.is_cancelled() {
             let error = match self.connect().await {
                 Ok(open) => {
-                    tracing::info!(node = %self.target.node, "linked");
-                    backoff.reset();
-                    told = false;
+                    let linked = Instant::now();
                     self.set_ready(None);
-                    self.drive(open, &stop).await
+                    let error = self.drive(open, &stop).await;
+                    // A node that hangs up at once, again and again, is a failing one.
+                    if linked.elapsed() >= LASTING {
+                        backoff.reset();
+                        told = false;
+                    }
+                    error
                 }
                 Err(error) => error,
             };
@@ -163,6 +171,10 @@ impl LinkTask {
             .max_decoding_message_size(MAX_RPC_MESSAGE)
             .max_encoding_message_size(MAX_RPC_MESSAGE);
         let (outbound, batches) = mpsc::channel(BATCHES);
+        // Whose detach found the queue full.
+        let registry = &self.registry;
+        self.attached
+            .retain(|session, _| registry.find(*session).is_some());
         let hello = ToItem::Hello(pb::GatewayHello {
             node: self.gateway.to_string(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
@@ -190,14 +202,14 @@ impl LinkTask {
     async fn drive(&mut self, mut open: Open, stop: &CancellationToken) -> LinkError {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
+        let mut silent_beats = 0;
         let mut items = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return LinkError::Closed,
                 message = open.inbound.message() => match message {
                     Ok(Some(message)) => {
-                        heard = Instant::now();
+                        silent_beats = 0;
                         self.deliver(message);
                     }
                     Ok(None) => return LinkError::Closed,
@@ -213,7 +225,8 @@ impl LinkTask {
                     }
                 }
                 _ = beat.tick() => {
-                    if heard.elapsed() > SILENCE {
+                    silent_beats += 1;
+                    if silent_beats > SILENT_BEATS {
                         return LinkError::Silent;
                     }
                     let beat = pb::ToOriginItem { item: Some(ToItem::Beat(pb::Beat {})) };

@@ -24,7 +24,7 @@ macro_rules! names {
 
         #[doc = concat!("Why a text cannot name ", $what, ".")]
         #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-        #[error(concat!("the name of ", $what, " has 1 to 32 characters of a-z, 0-9, '-' and '_'"))]
+        #[error("the name of {} has 1 to 32 characters of a-z, 0-9, '-' and '_'", $what)]
         pub struct $error;
 
         impl $name {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Sink, SinkExt, StreamExt};
 use protocol::session::{Output, Session, SessionEvent};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
@@ -198,10 +199,14 @@ impl Driver {
             let over = matches!(event, SessionEvent::Ended(ended)
                 if !matches!(ended, protocol::session::Ended::LoginNeeded(_)));
             let told = match event {
-                SessionEvent::Snapshot(_) => !matches!(
-                    self.events.try_send(event),
-                    Err(mpsc::error::TrySendError::Closed(_))
-                ),
+                SessionEvent::Snapshot(_) => match self.events.try_send(event) {
+                    Ok(()) => true,
+                    Err(TrySendError::Full(_)) => {
+                        self.session.forget_snapshots();
+                        true
+                    }
+                    Err(TrySendError::Closed(_)) => false,
+                },
                 event => self.events.send(event).await.is_ok(),
             };
             if over || !told {

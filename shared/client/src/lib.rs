@@ -3,6 +3,7 @@
 //!
 //! - [`Client`]: a session that keeps itself alive, on a task of its own
 //! - [`login`]: tokens over HTTP
+//! - [`room`]: what a room's snapshots say
 //! - [`address`]: where a deployment is
 //!
 //! ```no_run
@@ -23,6 +24,7 @@
 pub mod address;
 mod driver;
 pub mod login;
+pub mod room;
 mod socket;
 
 use std::sync::atomic::{AtomicU64, Ordering};

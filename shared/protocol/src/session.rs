@@ -314,6 +314,12 @@ impl Session {
         }
     }
 
+    /// A snapshot that was told could not be used, or was dropped on the way to whoever plays:
+    /// the next one has to be whole.
+    pub fn forget_snapshots(&mut self) {
+        self.snapshots.clear();
+    }
+
     /// Ends the session with a normal close.
     pub fn close(&mut self) {
         if self.state == State::Ended {
@@ -415,7 +421,9 @@ impl Session {
                 self.events.push_back(SessionEvent::ChannelLost(lost));
             }
             ServerMessage::ChannelClosed(closed) => {
-                if closed.ch == Channel::Room {
+                // The answer to a leave can come when the client is on its way into the next room.
+                let of_an_earlier_room = closed.reason == "left" && !self.room_attached;
+                if closed.ch == Channel::Room && !of_an_earlier_room {
                     self.close_room();
                 }
                 self.events.push_back(SessionEvent::ChannelClosed(closed));

@@ -79,7 +79,9 @@ export class Player {
       // Asked from here: the page's policy forbids the `eval` that waiting in the page needs.
       const state = await this.state();
       if (wanted(state)) return state;
-      if (performance.now() > deadline) throw new Error(`${this.name}: not ${what} within ${timeout} ms: ${this.#describe(state)}`);
+      if (performance.now() > deadline) {
+        throw new Error(`${this.name}: not ${what} within ${timeout} ms: ${this.#describe(state)}`);
+      }
       await this.page.waitForTimeout(EVERY);
     }
   }

@@ -1,0 +1,163 @@
+//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept]`.
+//!
+//! The server, the reference and the generator are processes of their own. What is compared is
+//! the processor time that a server takes for an operation, not how fast it answers: wall time
+//! on a shared machine says more about the neighbours.
+//!
+//! - `memory`, `echo`, `accept`: one measurement each
+//! - `bare`: the reference, an epoll loop with nothing around it
+//! - `server`: starts processes, reads their processor time and memory
+//! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
+//! - `report`: tables and JSON
+
+use std::io;
+use std::process::ExitCode;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use report::Report;
+use server::{Cores, Launcher};
+
+mod accept;
+mod bare;
+mod echo;
+mod memory;
+mod poller;
+mod report;
+mod server;
+mod session;
+mod wire;
+
+const USAGE: &str = "\
+usage: bench [memory] [echo] [accept] [--rounds N]
+
+Measures the gateway that lies beside this program (build it with --release). Without a name
+all three run. Results are printed, and written to target/bench/results.json.
+";
+
+/// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
+const ROUNDS: usize = 7;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+enum BenchError {
+    #[error("cannot start a server")]
+    Start(#[from] e2e::process::StartError),
+    #[error("cannot {what}")]
+    System {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the server answered {what} with {answer:?}")]
+    Answer { what: &'static str, answer: String },
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Bare,
+    Measure { which: Vec<Which>, rounds: usize },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Memory,
+    Echo,
+    Accept,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match parse(&arguments) {
+        None => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        Some(Wanted::Bare) => bare::serve().map_err(system("serve")),
+        Some(Wanted::Measure { which, rounds }) => measure(&which, rounds),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            eprintln!("bench: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Option<Wanted> {
+    if arguments == ["bare"] {
+        return Some(Wanted::Bare);
+    }
+    let (mut which, mut rounds) = (Vec::new(), ROUNDS);
+    let mut words = arguments.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "memory" => which.push(Which::Memory),
+            "echo" => which.push(Which::Echo),
+            "accept" => which.push(Which::Accept),
+            "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
+            _ => return None,
+        }
+    }
+    if which.is_empty() {
+        which = vec![Which::Memory, Which::Echo, Which::Accept];
+    }
+    Some(Wanted::Measure { which, rounds })
+}
+
+fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
+    // Thousands of sockets here; the servers inherit it.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).map_err(|error| system("raise the file limit")(error.into()))?;
+    let cores = Cores::split().map_err(system("pin to a core"))?;
+    let launcher = Launcher::new(cores).map_err(system("make target/bench"))?;
+    let mut report = Report::new(&launcher);
+    for which in which {
+        match which {
+            Which::Memory => report.memory(&memory::measure(&launcher)?),
+            Which::Echo => report.echo(&echo::measure(&launcher, rounds)?),
+            Which::Accept => report.accept(&accept::measure(&launcher, rounds)?),
+        }
+    }
+    let path = launcher.folder().join("results.json");
+    report.write(&path).map_err(system("write the results"))?;
+    println!("written to {}", path.display());
+    Ok(())
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> BenchError {
+    move |source| BenchError::System { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Option<Wanted> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn without_a_name_everything_is_measured() {
+        let which = vec![Which::Memory, Which::Echo, Which::Accept];
+        assert_eq!(parsed(""), Some(Wanted::Measure { which, rounds: ROUNDS }));
+        let which = vec![Which::Echo];
+        assert_eq!(parsed("echo --rounds 3"), Some(Wanted::Measure { which, rounds: 3 }));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for line in ["ecko", "echo --rounds", "echo --rounds 0", "bare echo"] {
+            assert_eq!(parsed(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Clients that come and go.
+
+use protocol::attach::{Verdict, judge};
+use protocol::close::CloseCode;
+use protocol::control::{ErrorCode, ErrorMessage};
+use protocol::frame::Ack;
+use protocol::id::{PlayerId, SessionId};
+use protocol::log::Attach;
+use protocol::time::Timestamp;
+use rpc::inbound::AttachRequest;
+use rpc::origin::StreamId;
+
+use super::Desk;
+use super::player::{Activity, Player, Presence, fresh_epoch};
+use crate::event::Leaving;
+
+/// What a client is told to wait when the matcher knows all the players that it may.
+const FULL_RETRY_MS: u64 = 5_000;
+
+impl Desk {
+    /// A client comes to the match channel.
+    pub(super) fn attach(&mut self, stream: StreamId, request: AttachRequest) {
+        let session = request.claim.session;
+        let known = self.roster.player(request.player);
+        let verdict = judge(known.map(|player| &player.claim), &request.claim);
+        let is_new = known.is_none();
+        let full = is_new && self.roster.len() >= self.config().players;
+        let Some(batch) = self.outbox.to(stream) else {
+            return;
+        };
+        match verdict {
+            Verdict::Accept if full => {
+                let error = ErrorMessage::new(
+                    ErrorCode::Unavailable,
+                    "the matchmaker knows as many players as it can; try again shortly",
+                );
+                batch.refused(session, &error.retry_after_ms(FULL_RETRY_MS));
+            }
+            Verdict::Accept => self.accept(stream, request, is_new),
+            Verdict::Stale => batch.close_connection(session, CloseCode::Superseded),
+            Verdict::Replaced => batch.close_connection(session, CloseCode::Replaced),
+        }
+    }
+
+    fn accept(&mut self, stream: StreamId, request: AttachRequest, is_new: bool) {
+        let now = self.clock.now();
+        let session = request.claim.session;
+        let id = request.player;
+        if is_new {
+            self.roster.insert(Player::new(&request, stream, now));
+            self.roster.bind(id, None, session);
+        } else {
+            self.close_former(id, stream, session);
+        }
+        let Some(player) = self.roster.player_mut(id) else {
+            return;
+        };
+        player.claim = request.claim;
+        player.presence = Presence::Attached(stream);
+        player.name = request.name;
+        player.rating = request.rating;
+        player.bot = request.bot;
+        let mode = match request.mode {
+            // Nothing is left of what it would go on from.
+            Attach::Continue if is_new => Attach::Fresh,
+            mode => mode,
+        };
+        let attached = player.log.attach(mode, fresh_epoch());
+        player.next_state = now;
+        let state = player.state(now);
+        if let Some(batch) = self.outbox.to(stream) {
+            batch.attached(session, attached, state);
+        }
+        self.touch(id);
+    }
+
+    /// Closes the connection that counted before, if it is another one.
+    fn close_former(&mut self, id: PlayerId, stream: StreamId, session: SessionId) {
+        let Some(player) = self.roster.player(id) else {
+            return;
+        };
+        let former = player.claim.session;
+        if let Some((line, _)) = player.line()
+            && let Some(batch) = self.outbox.to(line)
+        {
+            if former != session {
+                batch.close_connection(former, CloseCode::Replaced);
+            } else if line != stream {
+                // On the same stream the gateway has both connections, and closes the older one
+                // itself; the session's name could not tell them apart here.
+                batch.close_connection(former, CloseCode::Superseded);
+            }
+        }
+        self.roster.bind(id, Some(former), session);
+    }
+
+    /// A client's connection ended.
+    pub(super) async fn detach(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        attempt: u32,
+        leave: bool,
+    ) {
+        let Some(id) = self.roster.attached(session, stream) else {
+            return;
+        };
+        let is_current = self
+            .roster
+            .player(id)
+            .is_some_and(|player| player.claim.attempt == attempt);
+        if is_current {
+            self.gone_away(id, leave).await;
+        }
+    }
+
+    /// A gateway's stream ended, with or without its sockets: until they are heard of again its
+    /// clients are away.
+    pub(super) async fn stream_ended(&mut self, stream: StreamId) {
+        for id in self.roster.attached_by(stream) {
+            self.gone_away(id, false).await;
+        }
+    }
+
+    async fn gone_away(&mut self, id: PlayerId, leave: bool) {
+        let now = self.clock.now();
+        let Some(player) = self.roster.player_mut(id) else {
+            return;
+        };
+        player.presence = Presence::Away(now);
+        // A bot that is not there must not fill a match. It queues anew when it is back.
+        if leave || player.bot {
+            self.leave_queue(id, None).await;
+        }
+        self.touch(id);
+    }
+
+    /// A client has everything up to there.
+    pub(super) fn acknowledge(&mut self, stream: StreamId, session: SessionId, ack: Ack) {
+        let now = self.clock.now();
+        if let Some(id) = self.roster.attached(session, stream)
+            && let Some(player) = self.roster.player_mut(id)
+        {
+            player.log.handle_ack(now, ack);
+            self.touch(id);
+        }
+    }
+
+    /// Does what is due for one player.
+    pub(super) async fn look_after(&mut self, id: PlayerId, now: Timestamp) {
+        let config = self.config();
+        let Some(player) = self.roster.player_mut(id) else {
+            return;
+        };
+        player.log.handle_timeout(now);
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let timed_out = due(player.times_out_at(&config));
+        let gone = due(player.gone_at(&config));
+        match &player.activity {
+            Activity::Queued(_) if timed_out => self.time_out(id).await,
+            Activity::Queued(_) if gone => {
+                self.leave_queue(id, Some(Leaving::Away)).await;
+            }
+            Activity::Queued(_) if player.next_state <= now => self.send_queue_state(id, now),
+            Activity::Idle if gone => {
+                self.roster.remove(id);
+                return;
+            }
+            _ => {}
+        }
+        self.touch(id);
+    }
+}

@@ -1,0 +1,224 @@
+//! What the desk knows of one player.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::attach::Claim;
+use protocol::id::{Channel, Epoch, MatchId, PlayerId, RoomId, SessionId, TicketId};
+use protocol::log::{EventLog, LogLimits};
+use protocol::time::Timestamp;
+use rpc::inbound::AttachRequest;
+use rpc::origin::StreamId;
+use serde_json::json;
+
+use super::party::PartyCode;
+use crate::config::{Config, Mode, ModeName, Region};
+use crate::ticket::Member;
+
+/// A match brings a handful of events. At either bound the history is given up and the client
+/// closed, so that it resumes with whole state.
+const LOG_LIMITS: LogLimits = LogLimits {
+    events: 64,
+    bytes: 16 * 1024,
+};
+
+/// A player, connected or not.
+#[derive(Debug)]
+pub(super) struct Player {
+    pub(super) id: PlayerId,
+    pub(super) name: String,
+    pub(super) bot: bool,
+    pub(super) rating: i32,
+    /// The attachment that counts, or was the last to count.
+    pub(super) claim: Claim,
+    pub(super) presence: Presence,
+    pub(super) log: EventLog,
+    pub(super) activity: Activity,
+    /// When the client is told next how the queue stands.
+    pub(super) next_state: Timestamp,
+}
+
+/// Whether a player can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// By this stream.
+    Attached(StreamId),
+    /// Not since then.
+    Away(Timestamp),
+}
+
+/// What a player does.
+#[derive(Debug)]
+pub(super) enum Activity {
+    /// Nothing.
+    Idle,
+    /// Waits for a match.
+    Queued(Queued),
+    /// Is in a match.
+    Playing(Playing),
+}
+
+/// A wait for a match.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) wish: Wish,
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// `None` while the party gathers.
+    pub(super) ticket: Option<TicketId>,
+    /// The match that has claimed the ticket and looks for a room.
+    pub(super) placing: Option<MatchId>,
+    /// What the estimate was at first.
+    pub(super) expected: Option<Duration>,
+}
+
+/// What a player wants to play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) mode: ModeName,
+    pub(super) regions: BTreeMap<Region, u32>,
+    pub(super) party: Option<PartyCode>,
+}
+
+/// A match that a player is in.
+#[derive(Debug)]
+pub(super) struct Playing {
+    pub(super) match_id: MatchId,
+    pub(super) mode: ModeName,
+    pub(super) room: RoomId,
+    /// The room ticket.
+    pub(super) ticket: String,
+}
+
+impl Player {
+    /// A player who has just come by `stream`.
+    pub(super) fn new(request: &AttachRequest, stream: StreamId, now: Timestamp) -> Self {
+        Self {
+            id: request.player,
+            name: request.name.clone(),
+            bot: request.bot,
+            rating: request.rating,
+            claim: request.claim,
+            presence: Presence::Attached(stream),
+            log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
+            activity: Activity::Idle,
+            next_state: now,
+        }
+    }
+
+    /// The player on a ticket.
+    pub(super) fn member(&self) -> Member {
+        Member {
+            player: self.id,
+            name: self.name.clone(),
+            rating: self.rating,
+            bot: self.bot,
+        }
+    }
+
+    /// Where the player is attached, and as which session.
+    pub(super) fn line(&self) -> Option<(StreamId, SessionId)> {
+        match self.presence {
+            Presence::Attached(stream) => Some((stream, self.claim.session)),
+            Presence::Away(_) => None,
+        }
+    }
+
+    pub(super) fn queued(&self) -> Option<&Queued> {
+        match &self.activity {
+            Activity::Queued(queued) => Some(queued),
+            _ => None,
+        }
+    }
+
+    pub(super) fn queued_mut(&mut self) -> Option<&mut Queued> {
+        match &mut self.activity {
+            Activity::Queued(queued) => Some(queued),
+            _ => None,
+        }
+    }
+
+    pub(super) fn playing(&self) -> Option<&Playing> {
+        match &self.activity {
+            Activity::Playing(playing) => Some(playing),
+            _ => None,
+        }
+    }
+
+    /// Whether this match has claimed the player's ticket.
+    pub(super) fn is_placed_by(&self, match_id: MatchId) -> bool {
+        self.queued()
+            .is_some_and(|queued| queued.placing == Some(match_id))
+    }
+
+    /// The channel's whole state, as JSON.
+    pub(super) fn state(&self, now: Timestamp) -> String {
+        let queue = self.queued().map(|queued| {
+            let waited = now.since(queued.since);
+            json!({
+                "mode": queued.wish.mode,
+                "waiting_ms": u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            })
+        });
+        let playing = self.playing().map(|playing| {
+            json!({
+                "match": playing.match_id,
+                "mode": playing.mode,
+                "room": playing.room,
+                "ticket": playing.ticket,
+            })
+        });
+        json!({ "queue": queue, "match": playing }).to_string()
+    }
+
+    /// When this player's wait has lasted for as long as the mode allows. Bots wait for ever, and
+    /// so does who has been claimed: that ends by itself.
+    pub(super) fn times_out_at(&self, config: &Config) -> Option<Timestamp> {
+        let queued = self.queued()?;
+        if self.bot || queued.placing.is_some() {
+            return None;
+        }
+        // A mode that is gone has no time left to wait.
+        let timeout = config.modes.get(&queued.wish.mode).map(mode_timeout);
+        Some(queued.since + timeout.unwrap_or_default())
+    }
+
+    /// When something is to be done about a player who is away: give up the place in the queue,
+    /// or forget the record.
+    pub(super) fn gone_at(&self, config: &Config) -> Option<Timestamp> {
+        let Presence::Away(since) = self.presence else {
+            return None;
+        };
+        match &self.activity {
+            Activity::Playing(_) => None,
+            Activity::Queued(queued) => queued.placing.is_none().then(|| since + config.grace),
+            Activity::Idle if self.log.is_settled() => Some(since + config.grace),
+            Activity::Idle => Some(since + config.forget_after.max(config.grace)),
+        }
+    }
+
+    /// When the desk has to look at this player next.
+    pub(super) fn due_at(&self, config: &Config) -> Option<Timestamp> {
+        let attached = self.line().is_some();
+        let resend = self.log.poll_timeout().filter(|_| attached);
+        let state = (attached && self.queued().is_some()).then_some(self.next_state);
+        [
+            resend,
+            state,
+            self.times_out_at(config),
+            self.gone_at(config),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+fn mode_timeout(mode: &Mode) -> Duration {
+    mode.timeout
+}
+
+/// A name for a new history: never 0.
+pub(super) fn fresh_epoch() -> Epoch {
+    Epoch(rand::random_range(1..=u32::MAX))
+}

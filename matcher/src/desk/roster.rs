@@ -1,0 +1,120 @@
+//! The players that the desk knows, by id and by session, and when each of them is due.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use protocol::id::{PlayerId, SessionId};
+use protocol::time::Timestamp;
+use rpc::origin::StreamId;
+
+use super::player::{Player, Presence};
+use crate::config::Config;
+
+/// All players.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    players: BTreeMap<PlayerId, Entry>,
+    sessions: HashMap<SessionId, PlayerId>,
+    timers: BTreeSet<(Timestamp, PlayerId)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    player: Player,
+    due: Option<Timestamp>,
+}
+
+impl Roster {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.players.len()
+    }
+
+    /// A player.
+    pub(super) fn player(&self, id: PlayerId) -> Option<&Player> {
+        self.players.get(&id).map(|entry| &entry.player)
+    }
+
+    /// A player, to change. Call [`reschedule`](Self::reschedule) afterwards.
+    pub(super) fn player_mut(&mut self, id: PlayerId) -> Option<&mut Player> {
+        self.players.get_mut(&id).map(|entry| &mut entry.player)
+    }
+
+    /// The player whose session this is, if it is attached by `stream`: what comes by any other
+    /// stream is left over from before.
+    pub(super) fn attached(&self, session: SessionId, stream: StreamId) -> Option<PlayerId> {
+        let id = *self.sessions.get(&session)?;
+        let player = self.player(id)?;
+        (player.line() == Some((stream, session))).then_some(id)
+    }
+
+    /// Enters a player who is not known.
+    pub(super) fn insert(&mut self, player: Player) {
+        let entry = Entry { player, due: None };
+        self.players.insert(entry.player.id, entry);
+    }
+
+    /// `session` is the player's from now on, and no other.
+    pub(super) fn bind(&mut self, id: PlayerId, before: Option<SessionId>, session: SessionId) {
+        if let Some(before) = before {
+            self.sessions.remove(&before);
+        }
+        self.sessions.insert(session, id);
+    }
+
+    /// Forgets a player.
+    pub(super) fn remove(&mut self, id: PlayerId) {
+        if let Some(entry) = self.players.remove(&id) {
+            self.sessions.remove(&entry.player.claim.session);
+            if let Some(due) = entry.due {
+                self.timers.remove(&(due, id));
+            }
+        }
+    }
+
+    /// Brings the player's deadline up to date.
+    pub(super) fn reschedule(&mut self, id: PlayerId, config: &Config) {
+        let Some(entry) = self.players.get_mut(&id) else {
+            return;
+        };
+        let due = entry.player.due_at(config);
+        if due == entry.due {
+            return;
+        }
+        if let Some(before) = entry.due {
+            self.timers.remove(&(before, id));
+        }
+        entry.due = due;
+        if let Some(due) = due {
+            self.timers.insert((due, id));
+        }
+    }
+
+    /// Those whose deadline has come, earliest first.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<PlayerId> {
+        self.timers
+            .range(..=(now, PlayerId(u64::MAX)))
+            .map(|(_, id)| *id)
+            .collect()
+    }
+
+    /// Those who are attached by `stream`.
+    pub(super) fn attached_by(&self, stream: StreamId) -> Vec<PlayerId> {
+        self.players
+            .values()
+            .filter(|entry| entry.player.presence == Presence::Attached(stream))
+            .map(|entry| entry.player.id)
+            .collect()
+    }
+
+    /// Whether some client that can be reached has events to acknowledge.
+    pub(super) fn any_unsettled(&self) -> bool {
+        self.players
+            .values()
+            .any(|entry| entry.player.line().is_some() && !entry.player.log.is_settled())
+    }
+
+    /// Everyone.
+    pub(super) fn ids(&self) -> Vec<PlayerId> {
+        self.players.keys().copied().collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! The reliable events of the match channel, and why they come.
+
+use bytes::Bytes;
+use protocol::id::{MatchId, RoomId};
+use serde::Serialize;
+
+use crate::config::ModeName;
+
+/// An event of the match channel: a JSON object whose `e` names its type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "e")]
+pub(crate) enum MatchEvent<'a> {
+    /// The player has a seat: `room.join` with the ticket.
+    #[serde(rename = "match.found")]
+    Found {
+        #[serde(rename = "match")]
+        match_id: MatchId,
+        mode: &'a ModeName,
+        room: RoomId,
+        /// The room ticket.
+        ticket: &'a str,
+        /// Seats that are taken, the bots' among them.
+        players: usize,
+    },
+    /// The match is over; the player may queue again.
+    #[serde(rename = "match.ended")]
+    Ended {
+        #[serde(rename = "match")]
+        match_id: MatchId,
+        room: RoomId,
+        reason: Ending,
+    },
+    /// The player is in no queue any more.
+    #[serde(rename = "queue.left")]
+    QueueLeft {
+        reason: Leaving,
+        message: &'static str,
+    },
+}
+
+/// Why a match is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// The room ended by itself.
+    Finished,
+    /// The room failed, or its node did.
+    Lost,
+}
+
+/// Why a player is in no queue any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Leaving {
+    /// The player asked for it.
+    Left,
+    /// No match was found in the mode's time.
+    Timeout,
+    /// The client was out of reach for longer than the grace time.
+    Away,
+    /// The mode was taken out of the configuration.
+    ModeGone,
+}
+
+impl Leaving {
+    /// What to tell people.
+    pub(crate) fn event(self) -> MatchEvent<'static> {
+        let message = match self {
+            Self::Left => "You left the queue.",
+            Self::Timeout => "No match was found in time. Try again, or try another mode.",
+            Self::Away => "You were disconnected for too long and lost your place in the queue.",
+            Self::ModeGone => "This mode is not offered any more.",
+        };
+        MatchEvent::QueueLeft {
+            reason: self,
+            message,
+        }
+    }
+}
+
+impl MatchEvent<'_> {
+    /// The event's payload.
+    pub(crate) fn payload(&self) -> Bytes {
+        let json = serde_json::to_vec(self).expect("events have string keys only");
+        Bytes::from(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_read_as_the_protocol_says() {
+        let mode = "race".parse().unwrap();
+        let found = MatchEvent::Found {
+            match_id: MatchId(1),
+            mode: &mode,
+            room: RoomId(2),
+            ticket: "a.b.c",
+            players: 8,
+        };
+        assert_eq!(
+            found.payload(),
+            concat!(
+                r#"{"e":"match.found","match":"mt_0000000000000001","mode":"race","#,
+                r#""room":"rm_0000000000000002","ticket":"a.b.c","players":8}"#
+            )
+        );
+        let left = Leaving::Timeout.event().payload();
+        assert!(left.starts_with(br#"{"e":"queue.left","reason":"timeout","message":"No"#));
+    }
+}

@@ -1,0 +1,311 @@
+//! The syncd nodes: which of them can take a room, and what becomes of the rooms they have.
+//!
+//! One task for each node keeps a `Rooms.Watch` stream open. A node is usable from the first
+//! message of a stream, the list of its open rooms, until the stream ends or falls silent.
+//!
+//! Each stream has a number, the *connection*. A room that was asked for on connection n is
+//! missing from the list that opens connection n + 1 only if it is gone; so the list settles which
+//! matches still run. Of the list that opens n itself nothing follows for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::backoff::Backoff;
+use chassis::readiness::Condition;
+use parking_lot::Mutex;
+use protocol::id::{MatchId, NodeId, RoomId};
+use rpc::pb;
+use rpc::pb::room_news::News as PbNews;
+use rpc::pb::rooms_client::RoomsClient;
+use rpc::transport::{ConnectError, Endpoint};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tonic::transport::Channel;
+
+use crate::config::{Config, NodeConfig, PlacingConfig, Region};
+
+/// Shortest and longest wait before a node is tried again.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// A syncd node, as the binary knows it.
+#[derive(Debug, Clone)]
+pub struct SyncdNode {
+    /// Its name.
+    pub name: NodeId,
+    /// Where it is reached.
+    pub endpoint: Endpoint,
+    /// The region that it is in; `None`: any.
+    pub region: Option<Region>,
+}
+
+impl From<&NodeConfig> for SyncdNode {
+    fn from(config: &NodeConfig) -> Self {
+        Self {
+            name: config.name.clone(),
+            endpoint: Endpoint::tcp(&config.endpoint),
+            region: config.region.clone(),
+        }
+    }
+}
+
+/// What happens at the nodes.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A node can be used, and these rooms are open there.
+    Open {
+        node: NodeId,
+        connection: u64,
+        rooms: BTreeSet<RoomId>,
+    },
+    /// A node cannot be used any more.
+    Gone { node: NodeId },
+    /// A room ended.
+    Ended {
+        room: RoomId,
+        match_id: MatchId,
+        reason: String,
+    },
+}
+
+/// All nodes.
+#[derive(Debug, Clone)]
+pub(crate) struct Nodes {
+    nodes: Arc<[Node]>,
+    ready: Condition,
+}
+
+/// A node that a room may be asked of.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) node: NodeId,
+    pub(crate) channel: Channel,
+    pub(crate) connection: u64,
+}
+
+#[derive(Debug)]
+struct Node {
+    known: SyncdNode,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    channel: Option<Channel>,
+    connection: u64,
+    load: pb::NodeLoad,
+    /// Rooms asked for since the node last told its load.
+    asked: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error("cannot be reached")]
+    Connect(#[source] ConnectError),
+    #[error("refused to be watched")]
+    Refused(#[source] tonic::Status),
+    #[error("said nothing in time")]
+    Silent,
+    #[error("ended the watch")]
+    Ended,
+}
+
+impl Nodes {
+    /// The nodes, none of them usable yet. `ready` holds while at least one is.
+    pub(crate) fn new(nodes: Vec<SyncdNode>, ready: Condition) -> Self {
+        let nodes = nodes
+            .into_iter()
+            .map(|known| Node {
+                known,
+                state: Mutex::default(),
+            })
+            .collect();
+        let nodes = Self { nodes, ready };
+        nodes.update_readiness();
+        nodes
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether any node takes rooms now.
+    pub(crate) fn any_usable(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.state.lock().fullness().is_some())
+    }
+
+    /// The regions that a match can be held in; empty if some node is in no region in particular,
+    /// because then every region will do.
+    pub(crate) fn regions(&self) -> BTreeSet<Region> {
+        let regions: Option<BTreeSet<Region>> = self
+            .nodes
+            .iter()
+            .map(|node| node.known.region.clone())
+            .collect();
+        regions.unwrap_or_default()
+    }
+
+    /// The least loaded node that takes a room for `region` and is not among `tried`.
+    pub(crate) fn choose(&self, region: Option<&Region>, tried: &[NodeId]) -> Option<Chosen> {
+        let suits = |node: &&Node| {
+            let near = match (region, &node.known.region) {
+                (Some(wanted), Some(there)) => wanted == there,
+                _ => true,
+            };
+            near && !tried.contains(&node.known.name)
+        };
+        let (_, node) = self
+            .nodes
+            .iter()
+            .filter(suits)
+            .filter_map(|node| Some((node.state.lock().fullness()?, node)))
+            .min_by(|(a, left), (b, right)| (a, &left.known.name).cmp(&(b, &right.known.name)))?;
+        let mut state = node.state.lock();
+        state.asked += 1;
+        Some(Chosen {
+            node: node.known.name.clone(),
+            channel: state.channel.clone()?,
+            connection: state.connection,
+        })
+    }
+
+    /// Whether `chosen` is still on the connection that it was chosen on.
+    pub(crate) fn is_current(&self, chosen: &Chosen) -> bool {
+        self.nodes
+            .iter()
+            .filter(|node| node.known.name == chosen.node)
+            .map(|node| node.state.lock())
+            .any(|state| state.channel.is_some() && state.connection == chosen.connection)
+    }
+
+    /// Watches the node number `index` for ever. Dropping the future ends it. News wait for their
+    /// reader, and meanwhile the node's stream is not read.
+    pub(crate) async fn watch(
+        self,
+        index: usize,
+        own: NodeId,
+        config: watch::Receiver<Arc<Config>>,
+        news: mpsc::Sender<News>,
+    ) {
+        let node = &self.nodes[index];
+        let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
+        loop {
+            let placing = config.borrow().placing.clone();
+            let Err(error) = self.follow(node, &own, &placing, &news).await;
+            let was_usable = node.state.lock().channel.take().is_some();
+            self.update_readiness();
+            if was_usable {
+                tracing::warn!(
+                    node = %node.known.name,
+                    error = &error as &dyn std::error::Error,
+                    "a syncd node is out of reach"
+                );
+                let gone = News::Gone {
+                    node: node.known.name.clone(),
+                };
+                if news.send(gone).await.is_err() {
+                    return;
+                }
+                backoff.reset();
+            } else {
+                tracing::debug!(
+                    node = %node.known.name,
+                    error = &error as &dyn std::error::Error,
+                    "a syncd node is still out of reach"
+                );
+            }
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    async fn follow(
+        &self,
+        node: &Node,
+        own: &NodeId,
+        placing: &PlacingConfig,
+        news: &mpsc::Sender<News>,
+    ) -> Result<std::convert::Infallible, WatchError> {
+        let channel = node
+            .known
+            .endpoint
+            .connect(placing.deadline)
+            .await
+            .map_err(WatchError::Connect)?;
+        let request = pb::WatchRooms {
+            node: own.to_string(),
+        };
+        let mut client = RoomsClient::new(channel.clone());
+        let mut stream = timeout(placing.silence, client.watch(request))
+            .await
+            .map_err(|_| WatchError::Silent)?
+            .map_err(WatchError::Refused)?
+            .into_inner();
+        loop {
+            let message = timeout(placing.silence, stream.message())
+                .await
+                .map_err(|_| WatchError::Silent)?
+                .map_err(WatchError::Refused)?
+                .ok_or(WatchError::Ended)?;
+            let told = match message.news {
+                Some(PbNews::Open(open)) => Some(self.open(node, &channel, open)),
+                Some(PbNews::Ended(ended)) => Some(News::Ended {
+                    room: RoomId(ended.room),
+                    match_id: MatchId(ended.r#match),
+                    reason: ended.reason,
+                }),
+                Some(PbNews::Load(load)) => {
+                    node.state.lock().set_load(load);
+                    self.update_readiness();
+                    None
+                }
+                None => None, // of a later release
+            };
+            if let Some(told) = told {
+                news.send(told).await.map_err(|_| WatchError::Ended)?;
+            }
+        }
+    }
+
+    fn open(&self, node: &Node, channel: &Channel, open: pb::OpenRooms) -> News {
+        let connection = {
+            let mut state = node.state.lock();
+            state.connection += 1;
+            state.channel = Some(channel.clone());
+            state.set_load(open.load.unwrap_or_default());
+            state.connection
+        };
+        self.update_readiness();
+        tracing::info!(node = %node.known.name, rooms = open.rooms.len(), "watching a syncd node");
+        News::Open {
+            node: node.known.name.clone(),
+            connection,
+            rooms: open.rooms.into_iter().map(RoomId).collect(),
+        }
+    }
+
+    fn update_readiness(&self) {
+        if self.any_usable() {
+            self.ready.ready();
+        } else {
+            self.ready.unready("no syncd node takes rooms");
+        }
+    }
+}
+
+impl State {
+    fn set_load(&mut self, load: pb::NodeLoad) {
+        self.load = load;
+        self.asked = 0;
+    }
+
+    /// How full the node is, in millionths; `None` if it takes no room.
+    fn fullness(&self) -> Option<u64> {
+        let rooms = u64::from(self.load.rooms) + u64::from(self.asked);
+        let capacity = u64::from(self.load.capacity);
+        let usable = self.channel.is_some() && !self.load.draining && rooms < capacity;
+        usable.then(|| rooms * 1_000_000 / capacity)
+    }
+}

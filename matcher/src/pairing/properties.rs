@@ -1,0 +1,375 @@
+//! What holds for every queue, against brute force where it is small.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use protocol::id::{PlayerId, TicketId};
+use protocol::time::Timestamp;
+
+use super::*;
+use crate::config::{ModeOptions, PlayerRange, RatingWindow, RegionRule};
+use crate::ticket::Member;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+#[derive(Debug, Clone)]
+struct Wish {
+    rating: i32,
+    size: u8,
+    bot: bool,
+    waited_s: u64,
+    regions: BTreeMap<Region, u32>,
+}
+
+fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
+    let size = if wish.bot { 1 } else { wish.size };
+    let members = (0..size)
+        .map(|member| Member {
+            player: PlayerId(number * 100 + u64::from(member)),
+            name: String::new(),
+            rating: wish.rating,
+            bot: wish.bot,
+        })
+        .collect();
+    Arc::new(Ticket {
+        id: TicketId(number),
+        mode: "test".parse().unwrap(),
+        members,
+        regions: if wish.bot {
+            BTreeMap::new()
+        } else {
+            wish.regions.clone()
+        },
+        enqueued_at: NOW - Duration::from_secs(wish.waited_s),
+    })
+}
+
+fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<Arc<Ticket>>> {
+    let region = |name: &str| -> Region { name.parse().unwrap() };
+    let (east, west) = (region("east"), region("west"));
+    let regions = prop_oneof![
+        3 => Just(BTreeMap::new()),
+        1 => (0_u32..250).prop_map({
+            let east = east.clone();
+            move |latency| BTreeMap::from([(east.clone(), latency)])
+        }),
+        1 => (0_u32..250, 0_u32..250).prop_map(move |(a, b)| {
+            BTreeMap::from([(east.clone(), a), (west.clone(), b)])
+        }),
+    ];
+    let largest = if parties { 4_u8 } else { 1 };
+    let wish = (
+        1300_i32..1700,
+        1..=largest,
+        prop::bool::weighted(0.2),
+        0_u64..30,
+        regions,
+    )
+        .prop_map(|(rating, size, bot, waited_s, regions)| Wish {
+            rating,
+            size,
+            bot,
+            waited_s,
+            regions,
+        });
+    prop::collection::vec(wish, 0..=most).prop_map(|wishes| {
+        (1..)
+            .zip(&wishes)
+            .map(|(number, wish)| ticket(number, wish))
+            .collect()
+    })
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    (1_u8..=3, 1_u8..=2, 0_u8..=2, any::<bool>()).prop_map(|(teams, smallest, more, bots)| {
+        Mode::new(ModeOptions {
+            teams,
+            players: PlayerRange {
+                min: teams * smallest,
+                max: teams * (smallest + more),
+            },
+            window: RatingWindow {
+                start: 20,
+                widen_per_second: 10,
+                cap: 200,
+            },
+            region: RegionRule {
+                start_ms: 50,
+                widen_ms_per_second: 5,
+                cap_ms: 120,
+            },
+            early_start_after: Duration::from_secs(15),
+            bots,
+            bots_after: Duration::from_secs(5),
+            ..ModeOptions::default()
+        })
+        .unwrap()
+    })
+}
+
+fn people(proposal: &Proposal) -> Vec<&Arc<Ticket>> {
+    proposal
+        .tickets
+        .iter()
+        .map(|seated| &seated.ticket)
+        .filter(|ticket| !ticket.is_bot())
+        .collect()
+}
+
+/// Whether `set` of people's tickets, with up to `bots` bots, is a match by the letter of the
+/// rules. Its own code throughout: nothing of the search is used.
+fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize) -> bool {
+    let reach = |ticket: &Ticket| mode.window.reach(ticket.waited(NOW));
+    let windows = set.iter().all(|a| {
+        set.iter()
+            .all(|b| a.rating().abs_diff(b.rating()) <= reach(a))
+    });
+    let Some(waited) = set.iter().map(|ticket| ticket.waited(NOW)).max() else {
+        return false;
+    };
+    let bots = if mode.bots && waited >= mode.bots_after {
+        bots
+    } else {
+        0
+    };
+    let short = waited >= mode.early_start_after || mode.bots && waited >= mode.bots_after;
+    let sizes = if short {
+        mode.smallest_team()..=mode.largest_team()
+    } else {
+        mode.largest_team()..=mode.largest_team()
+    };
+    windows
+        && has_region(mode, set)
+        && sizes
+            .into_iter()
+            .any(|size| fits(set, &mut vec![size; usize::from(mode.teams)], bots))
+}
+
+fn has_region(mode: &Mode, set: &[&Arc<Ticket>]) -> bool {
+    let measured: Vec<_> = set.iter().filter(|t| !t.regions.is_empty()).collect();
+    let near = |ticket: &Ticket, region: &Region| {
+        let limit = mode.region.reach_ms(ticket.waited(NOW));
+        ticket.regions.get(region).is_some_and(|ms| *ms <= limit)
+    };
+    measured.is_empty()
+        || ["east", "west"].into_iter().any(|region| {
+            let region = region.parse().unwrap();
+            measured.iter().all(|ticket| near(ticket, &region))
+        })
+}
+
+fn fits(set: &[&Arc<Ticket>], free: &mut Vec<u8>, bots: usize) -> bool {
+    let Some((first, rest)) = set.split_first() else {
+        return free.iter().map(|free| usize::from(*free)).sum::<usize>() <= bots;
+    };
+    (0..free.len()).any(|team| {
+        if free[team] < first.size() {
+            return false;
+        }
+        free[team] -= first.size();
+        let fits = fits(rest, free, bots);
+        free[team] += first.size();
+        fits
+    })
+}
+
+/// The oldest ticket that is in any match at all.
+fn oldest_matchable(mode: &Mode, waiting: &[Arc<Ticket>]) -> Option<TicketId> {
+    let bots = waiting.iter().filter(|ticket| ticket.is_bot()).count();
+    let people: Vec<_> = waiting.iter().filter(|ticket| !ticket.is_bot()).collect();
+    (1_u32..1 << people.len())
+        .map(|bits| {
+            (0..people.len())
+                .filter(|place| bits & (1 << place) != 0)
+                .map(|place| people[place])
+                .collect::<Vec<_>>()
+        })
+        .filter(|set| is_match(mode, set, bots))
+        .filter_map(|set| set.iter().map(|ticket| ticket.age()).min())
+        .min()
+        .map(|(_, id)| id)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_ticket_is_doubled_or_made_up(mode in modes(), waiting in tickets(60, true)) {
+        let known: BTreeSet<_> = waiting.iter().map(|ticket| ticket.id).collect();
+        let mut seen = BTreeSet::new();
+        for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
+            for seated in &proposal.tickets {
+                prop_assert!(known.contains(&seated.ticket.id));
+                prop_assert!(seen.insert(seated.ticket.id));
+            }
+        }
+    }
+
+    #[test]
+    fn every_match_keeps_to_the_rules(mode in modes(), waiting in tickets(60, true)) {
+        for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
+            let people = people(&proposal);
+            let bots = proposal.tickets.len() - people.len();
+            prop_assert!(is_match(&mode, &people, bots), "{proposal:?}");
+            let ratings = || people.iter().map(|ticket| ticket.rating());
+            let spread = ratings().max().unwrap() - ratings().min().unwrap();
+            prop_assert_eq!(proposal.spread, spread.unsigned_abs());
+            prop_assert!(proposal.spread <= mode.window.cap);
+        }
+    }
+
+    #[test]
+    fn teams_are_equal_and_parties_stay_together(mode in modes(), waiting in tickets(60, true)) {
+        for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
+            let mut players: BTreeMap<u8, u8> = BTreeMap::new();
+            for seated in &proposal.tickets {
+                *players.entry(seated.team).or_default() += seated.ticket.size();
+            }
+            let total: u8 = players.values().sum();
+            prop_assert!((mode.players.min..=mode.players.max).contains(&total));
+            if mode.teams == 1 {
+                prop_assert!(players.keys().eq([&0]));
+            } else {
+                prop_assert!(players.keys().copied().eq(1..=mode.teams));
+            }
+            prop_assert!(players.values().all(|players| *players == total / mode.teams));
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_can_be_matched_is_in_the_first_match(
+        mode in modes(),
+        waiting in tickets(8, true),
+    ) {
+        let first = pair(&mode, &waiting, NOW, usize::MAX).into_iter().next();
+        let oldest = first.map(|first| {
+            people(&first).iter().map(|ticket| ticket.age()).min().unwrap().1
+        });
+        prop_assert_eq!(oldest, oldest_matchable(&mode, &waiting));
+    }
+
+    #[test]
+    fn what_a_pass_leaves_cannot_be_matched(mode in modes(), waiting in tickets(9, true)) {
+        let mut left = waiting.clone();
+        for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
+            left.retain(|ticket| proposal.tickets.iter().all(|seated| seated.ticket.id != ticket.id));
+        }
+        prop_assert_eq!(oldest_matchable(&mode, &left), None);
+    }
+
+    #[test]
+    fn the_order_of_arrival_within_a_pass_does_not_matter(
+        mode in modes(),
+        (waiting, shuffled) in tickets(40, true)
+            .prop_flat_map(|waiting| (Just(waiting.clone()), Just(waiting).prop_shuffle())),
+    ) {
+        prop_assert_eq!(
+            pair(&mode, &waiting, NOW, usize::MAX),
+            pair(&mode, &shuffled, NOW, usize::MAX)
+        );
+    }
+
+    #[test]
+    fn a_limited_pass_forms_the_first_of_a_whole_one(
+        mode in modes(),
+        waiting in tickets(40, false),
+        most in 0_usize..4,
+    ) {
+        let mut whole = pair(&mode, &waiting, NOW, usize::MAX);
+        whole.truncate(most);
+        prop_assert_eq!(pair(&mode, &waiting, NOW, most), whole);
+    }
+}
+
+fn solo(number: u64, rating: i32, waited_s: u64, bot: bool) -> Arc<Ticket> {
+    ticket(
+        number,
+        &Wish {
+            rating,
+            size: 1,
+            bot,
+            waited_s,
+            regions: BTreeMap::new(),
+        },
+    )
+}
+
+fn race() -> Mode {
+    Mode::new(ModeOptions::default()).unwrap()
+}
+
+fn ids(proposal: &Proposal) -> Vec<u64> {
+    proposal
+        .tickets
+        .iter()
+        .map(|seated| seated.ticket.id.0)
+        .collect()
+}
+
+#[test]
+fn a_full_match_does_not_wait() {
+    let waiting: Vec<_> = (1..=8)
+        .map(|number| solo(number, 1500, 0, false))
+        .collect();
+    assert_eq!(pair(&race(), &waiting, NOW, 9).len(), 1);
+    assert_eq!(pair(&race(), &waiting[..7], NOW, 9).len(), 0);
+}
+
+#[test]
+fn bots_join_after_the_wait_and_whatever_their_rating() {
+    let mut waiting = vec![solo(1, 2900, 2, false)];
+    waiting.extend((2..=9).map(|number| solo(number, 1500, 60, true)));
+    assert!(pair(&race(), &waiting, NOW, 9).is_empty(), "too early");
+    waiting[0] = solo(1, 2900, 3, false);
+    let proposals = pair(&race(), &waiting, NOW, 9);
+    assert_eq!(ids(&proposals[0]), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(proposals.len(), 1, "bots alone make no match");
+}
+
+#[test]
+fn a_person_in_reach_is_preferred_to_a_bot() {
+    let mut waiting = vec![solo(1, 1500, 3, false), solo(20, 1600, 0, false)];
+    waiting.extend((2..=9).map(|number| solo(number, 1500, 60, true)));
+    let proposals = pair(&race(), &waiting, NOW, 9);
+    assert_eq!(ids(&proposals[0]), [1, 20, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn people_do_not_wait_for_bots_that_are_not_there() {
+    let waiting = [solo(1, 1500, 3, false), solo(2, 1500, 0, false)];
+    assert_eq!(ids(&pair(&race(), &waiting, NOW, 9)[0]), [1, 2]);
+}
+
+#[test]
+fn both_sides_have_to_accept() {
+    let duel = Mode::new(ModeOptions {
+        players: PlayerRange { min: 2, max: 2 },
+        bots: false,
+        ..ModeOptions::default()
+    })
+    .unwrap();
+    // 150 at first, 75 more each second: the one who has just come does not reach 300.
+    let mut waiting = [solo(1, 1500, 10, false), solo(2, 1800, 0, false)];
+    assert!(pair(&duel, &waiting, NOW, 9).is_empty());
+    waiting[1] = solo(2, 1800, 2, false);
+    assert_eq!(pair(&duel, &waiting, NOW, 9).len(), 1);
+}
+
+#[test]
+fn a_crowd_is_paired_by_nearness() {
+    let duel = Mode::new(ModeOptions {
+        players: PlayerRange { min: 2, max: 2 },
+        bots: false,
+        ..ModeOptions::default()
+    })
+    .unwrap();
+    let waiting: Vec<_> = (0..400)
+        .map(|number| solo(number, 1000 + i32::try_from(number).unwrap() * 7 % 1000, 1, false))
+        .collect();
+    let proposals = pair(&duel, &waiting, NOW, usize::MAX);
+    assert_eq!(proposals.len(), 200);
+    let near = proposals.iter().filter(|one| one.spread <= 5).count();
+    assert!(near > 100, "only {near} of 200 within five points, out of 1000");
+}

@@ -1,0 +1,153 @@
+//! The service: built out of its parts, then run on a listener.
+
+use std::sync::Arc;
+
+use chassis::drain::Drain;
+use chassis::readiness::Readiness;
+use protocol::id::{Channel, Generation, NodeId};
+use rpc::origin::{self, OriginIdentity};
+use rpc::token::Signer;
+use rpc::transport::Incoming;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::desk::{Desk, Inputs, Parts};
+use crate::grpc::Gateways;
+use crate::nodes::{Nodes, SyncdNode};
+use crate::store::TicketStore;
+
+/// News of syncd nodes that may wait for the desk. Over it the nodes' streams are not read.
+const NEWS_QUEUE: usize = 1024;
+
+/// What a matcher needs from outside.
+pub struct Dependencies {
+    /// Where tickets are.
+    pub store: Arc<dyn TicketStore>,
+    /// The nodes that rooms are made on: `config.nodes`, or one in this process.
+    pub nodes: Vec<SyncdNode>,
+    /// Signs room tickets, with the deployment's key.
+    pub signer: Signer,
+    /// This incarnation: higher after each start.
+    pub generation: Generation,
+    /// The matcher leaves when this drain begins: no more joins and matches, rooms under way are
+    /// still found, clients acknowledge what they can within 3 s.
+    pub drain: Drain,
+    /// Gets the condition `matcher.rooms`: some syncd node takes rooms.
+    pub readiness: Readiness,
+}
+
+/// Why a matcher cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// There is nothing to play.
+    #[error("no modes are configured")]
+    NoModes,
+    /// There is nowhere to play.
+    #[error("no syncd nodes are configured; set [[matcher.nodes]]")]
+    NoNodes,
+    /// Two nodes have one name.
+    #[error("two syncd nodes are named {0}")]
+    TwoNodes(NodeId),
+}
+
+/// Why a matcher ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("the matcher's gRPC server failed")]
+pub struct ServeError(#[source] tonic::transport::Error);
+
+/// A matcher, ready to run.
+pub struct Matcher {
+    config: watch::Receiver<Arc<Config>>,
+    dependencies: Dependencies,
+    nodes: Nodes,
+}
+
+/// Builds a matcher. What is sent on `config` later takes effect at the next tick.
+///
+/// # Errors
+/// [`BuildError`] if nothing could ever be played.
+pub fn build(
+    config: watch::Receiver<Arc<Config>>,
+    dependencies: Dependencies,
+) -> Result<Matcher, BuildError> {
+    if config.borrow().modes.is_empty() {
+        return Err(BuildError::NoModes);
+    }
+    let nodes = &dependencies.nodes;
+    if nodes.is_empty() {
+        return Err(BuildError::NoNodes);
+    }
+    for (index, node) in nodes.iter().enumerate() {
+        if nodes[..index].iter().any(|other| other.name == node.name) {
+            return Err(BuildError::TwoNodes(node.name.clone()));
+        }
+    }
+    let ready = dependencies.readiness.condition("matcher.rooms");
+    let nodes = Nodes::new(nodes.clone(), ready);
+    Ok(Matcher {
+        config,
+        dependencies,
+        nodes,
+    })
+}
+
+impl Matcher {
+    /// Serves gateways on `incoming` until the drain that it was built with has begun and there is
+    /// nothing left to wait for.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the listener fails.
+    pub async fn run(self, incoming: Incoming) -> Result<(), ServeError> {
+        let Self {
+            config,
+            dependencies,
+            nodes,
+        } = self;
+        let drain = dependencies.drain;
+        let _guard = drain.guard();
+        let (own, mailbox) = {
+            let config = config.borrow();
+            (config.node.clone(), config.mailbox.max(1))
+        };
+        // Ends everything: the desk cancels it once it has drained, and so does leaving here.
+        let stop = CancellationToken::new();
+        let _stop_on_return = stop.clone().drop_guard();
+
+        let (news_sender, news) = mpsc::channel(NEWS_QUEUE);
+        for index in 0..nodes.count() {
+            let watch =
+                nodes
+                    .clone()
+                    .watch(index, own.clone(), config.clone(), news_sender.clone());
+            let stop = stop.clone();
+            drain.spawn("watch", async move {
+                stop.run_until_cancelled(watch).await;
+            });
+        }
+        let (mail_sender, mailbox) = mpsc::channel(mailbox);
+        let (desk, outcomes) = Desk::new(Parts {
+            config,
+            store: dependencies.store,
+            nodes,
+            signer: dependencies.signer,
+            drain: drain.clone(),
+        });
+        let inputs = Inputs { mailbox, news };
+        drain.spawn("desk", desk.run(inputs, outcomes, stop.clone()));
+
+        let identity = OriginIdentity {
+            node: own,
+            generation: dependencies.generation,
+            channel: Channel::Match,
+            build: env!("CARGO_PKG_VERSION"),
+        };
+        let gateways = Arc::new(Gateways::new(mail_sender));
+        let origin = origin::service(identity, gateways, stop.clone());
+        let routes = tonic::service::Routes::new(origin);
+        incoming
+            .serve(routes, stop.cancelled_owned())
+            .await
+            .map_err(ServeError)
+    }
+}

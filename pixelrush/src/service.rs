@@ -1,0 +1,301 @@
+//! Starts one service on an address. The one-process mode and the single services come through
+//! here, so there is one way to start each.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use chassis::admin::Admin;
+use chassis::drain::Drain;
+use chassis::listen::{ListenOptions, bind};
+use chassis::readiness::Readiness;
+use chassis::telemetry::Telemetry;
+use engine::Engine;
+use gateway::{Gateway, Origins, Parts};
+use matcher::SyncdNode;
+use matcher::store::memory::MemoryStore;
+use protocol::id::Generation;
+use rpc::transport::Incoming;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::secrets::{Secrets, SecretsError};
+use crate::settings::Settings;
+
+/// Why PixelRush does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("cannot take signals over")]
+    Signals(#[source] std::io::Error),
+    #[error("the configuration is no good")]
+    Config(#[from] chassis::config::ConfigError),
+    #[error("the configuration is no good: {0}")]
+    Settings(String),
+    #[error("cannot log")]
+    Telemetry(#[from] chassis::telemetry::TelemetryError),
+    #[error("no keys")]
+    Secrets(#[from] SecretsError),
+    #[error("cannot open the engine")]
+    Engine(#[from] engine::EngineError),
+    #[error("cannot listen")]
+    Listen(#[from] std::io::Error),
+    #[error("cannot build the matcher")]
+    Matcher(#[from] matcher::BuildError),
+}
+
+impl Failure {
+    /// The whole chain in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+}
+
+/// What every service of a process shares.
+#[derive(Clone)]
+pub(crate) struct Host {
+    settings: Arc<ArcSwap<Settings>>,
+    pub(crate) drain: Drain,
+    pub(crate) readiness: Readiness,
+    /// The gateway of this process, if it has one: it takes new settings over.
+    gateway: Arc<OnceLock<Arc<Gateway>>>,
+    /// What the matcher of this process follows.
+    matcher: watch::Sender<Arc<matcher::Config>>,
+}
+
+/// Services at work.
+pub(crate) struct Running {
+    tasks: Vec<JoinHandle<()>>,
+    /// Answers until the very end.
+    _admin: AbortOnDrop,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Running {
+    pub(crate) fn new(tasks: Vec<JoinHandle<()>>, admin: JoinHandle<()>) -> Self {
+        Self { tasks, _admin: AbortOnDrop(admin) }
+    }
+
+    /// Waits until every service has drained.
+    pub(crate) async fn finished(self) {
+        for task in self.tasks {
+            // One that panicked has said so.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Host {
+    pub(crate) fn new(settings: Settings, drain: Drain, readiness: Readiness) -> Self {
+        let (matcher, _) = watch::channel(Arc::new(settings.matcher.clone()));
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        Self { settings, drain, readiness, gateway: Arc::default(), matcher }
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// What `GET /admin/config` shows.
+    pub(crate) fn shown(&self) -> impl Fn() -> Value + Send + Sync + 'static {
+        let settings = self.settings.clone();
+        move || settings.load().shown()
+    }
+
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        Ok(Engine::embedded(self.settings().engine.data_dir.as_deref())?)
+    }
+
+    /// Applies what can change while running, and names what cannot.
+    pub(crate) fn reload(&self, new: Settings, telemetry: &Telemetry) {
+        let old = self.settings();
+        let (live, waiting) = old.changes(&new);
+        if let Err(error) = telemetry.set_level(&new.telemetry.level) {
+            tracing::error!(%error, "reload refused, the old settings stay");
+            return;
+        }
+        if let Some(gateway) = self.gateway.get() {
+            gateway.reload(new.gateway.clone());
+        }
+        self.matcher.send_replace(Arc::new(new.matcher.clone()));
+        self.settings.store(Arc::new(new));
+        tracing::info!(?live, ?waiting, "settings reloaded; those that wait need a restart");
+    }
+
+    /// Starts a gateway on `listener`; gives it with the task that serves its public port.
+    pub(crate) fn start_gateway(
+        &self,
+        listener: TcpListener,
+        origins: Origins,
+        secrets: &Secrets,
+        drain: Drain,
+    ) -> (Arc<Gateway>, JoinHandle<()>) {
+        let gateway = Arc::new(Gateway::start(Parts {
+            config: self.settings().gateway.clone(),
+            origins,
+            signer: secrets.signer.clone(),
+            id_key: secrets.id_key.clone(),
+            drain,
+            readiness: self.readiness.clone(),
+        }));
+        // A process has one gateway; a second one would only miss reloads.
+        let _ = self.gateway.set(gateway.clone());
+        let serving = gateway.clone();
+        let task = tokio::spawn(async move { serving.serve(listener).await });
+        (gateway, task)
+    }
+
+    /// Starts a matcher on `incoming`.
+    pub(crate) fn start_matcher(
+        &self,
+        incoming: Incoming,
+        nodes: Vec<SyncdNode>,
+        secrets: &Secrets,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let dependencies = matcher::Dependencies {
+            store: Arc::new(MemoryStore::new(self.settings().matcher.players)),
+            nodes,
+            signer: secrets.signer.clone(),
+            generation: generation(),
+            drain: self.drain.clone(),
+            readiness: self.readiness.clone(),
+        };
+        let matcher = matcher::build(self.matcher.subscribe(), dependencies)?;
+        Ok(tokio::spawn(async move {
+            if let Err(error) = matcher.run(incoming).await {
+                tracing::error!(%error, "the matcher ended");
+            }
+        }))
+    }
+
+    /// Starts a syncd on `incoming`.
+    pub(crate) fn start_syncd(&self, incoming: Incoming, engine: &Engine) -> JoinHandle<()> {
+        let syncd = syncd::build(syncd::Parts {
+            config: self.settings().syncd.clone(),
+            engine: engine.clone(),
+            drain: self.drain.clone(),
+            readiness: self.readiness.clone(),
+        });
+        tokio::spawn(syncd.serve(incoming))
+    }
+
+    /// Serves the private port, if there is one, through the gateway's accept code if there is a
+    /// gateway.
+    pub(crate) fn start_admin(
+        &self,
+        admin: Admin,
+        gateway: Option<&Gateway>,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let Some(address) = self.settings().admin.listen else {
+            return Ok(tokio::spawn(async {}));
+        };
+        let listener = listen(address)?;
+        tracing::info!(address = %listener.local_addr()?, "private port");
+        Ok(match gateway {
+            Some(gateway) => tokio::spawn(gateway.private(listener, admin.router())),
+            None => tokio::spawn(async move {
+                if let Err(error) = admin.serve(listener).await {
+                    tracing::error!(%error, "the private port is gone");
+                }
+            }),
+        })
+    }
+}
+
+/// `pixelrush gateway`
+pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failure> {
+    let settings = host.settings();
+    settings.gateway_is_whole()?;
+    let secrets = Secrets::read(&settings)?;
+    let listener = listen(settings.gateway.listen)?;
+    announce("gateway", &listener)?;
+    let origins = Origins::of(&settings.gateway);
+    let (gateway, task) = host.start_gateway(listener, origins, &secrets, host.drain.clone());
+    let admin = host.start_admin(admin, Some(&gateway))?;
+    Ok(Running::new(vec![task], admin))
+}
+
+/// `pixelrush matcher`
+pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
+    let settings = host.settings();
+    let secrets = Secrets::read(&settings)?;
+    let listener = listen(settings.matcher.listen)?;
+    announce("matcher", &listener)?;
+    let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
+    let task = host.start_matcher(Incoming::Tcp(listener), nodes, &secrets)?;
+    let admin = host.start_admin(admin, None)?;
+    Ok(Running::new(vec![task], admin))
+}
+
+/// `pixelrush syncd`
+pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
+    let settings = host.settings();
+    let listener = listen(settings.syncd.listen)?;
+    announce("syncd", &listener)?;
+    let task = host.start_syncd(Incoming::Tcp(listener), &host.engine()?);
+    let admin = host.start_admin(admin, None)?;
+    Ok(Running::new(vec![task], admin))
+}
+
+/// A term of this process: higher after each start, as long as the clock does not go back.
+fn generation() -> Generation {
+    Generation(chassis::clock::unix_ms())
+}
+
+/// Says on standard output where a service is: tests and scripts read it.
+fn announce(service: &str, listener: &TcpListener) -> Result<(), Failure> {
+    println!("{service} is at http://{}", listener.local_addr()?);
+    Ok(())
+}
+
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    Ok(bind(address, &ListenOptions::default())?)
+}
+
+/// Sockets are files: lets this process open as many as the system allows.
+pub(crate) fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+impl Settings {
+    /// Whether a gateway of its own has what it needs.
+    pub(crate) fn gateway_is_whole(&self) -> Result<(), Failure> {
+        let known: Vec<_> = self.gateway.rooms.iter().map(|origin| &origin.name).collect();
+        let missing: Vec<_> = self
+            .matcher
+            .nodes
+            .iter()
+            .filter(|node| !known.contains(&&node.name))
+            .map(|node| node.name.to_string())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Settings(format!(
+            "matcher.nodes names {}, which gateway.rooms does not: a gateway could not reach their rooms",
+            missing.join(", ")
+        )))
+    }
+}

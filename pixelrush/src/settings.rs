@@ -1,0 +1,140 @@
+//! The one configuration file. Every service reads the same file and takes its own sections;
+//! `pixelrush.example.toml` in the repository shows every key.
+
+use std::path::{Path, PathBuf};
+
+use chassis::admin::AdminConfig;
+use chassis::config::ConfigError;
+use chassis::telemetry::TelemetryConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::bots::BotsConfig;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    /// Logs.
+    pub(crate) telemetry: TelemetryConfig,
+    /// The private port.
+    pub(crate) admin: AdminConfig,
+    /// Keys.
+    pub(crate) secrets: SecretsConfig,
+    /// Where state is kept.
+    pub(crate) engine: EngineConfig,
+    /// The edge.
+    pub(crate) gateway: gateway::Config,
+    /// Matchmaking.
+    pub(crate) matcher: matcher::Config,
+    /// Rooms.
+    pub(crate) syncd: syncd::Config,
+    /// Bots of the one-process mode.
+    pub(crate) bots: BotsConfig,
+}
+
+/// Where keys are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SecretsConfig {
+    /// A file of at least 32 bytes, the same for every gateway and matcher: it signs tokens.
+    pub(crate) signing_key_file: Option<PathBuf>,
+    /// A file of at least 32 bytes, the same for every gateway: it makes players' ids. Absent:
+    /// the signing key. Changing it makes every guest a new player.
+    pub(crate) id_key_file: Option<PathBuf>,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EngineConfig {
+    /// A folder for what must last: results, and keys of the one-process mode. Absent: in memory,
+    /// gone with the process.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Settings that a reload applies; a change of any other one waits for a restart.
+const LIVE: [&str; 6] = [
+    "telemetry.level",
+    "gateway.limits",
+    "gateway.loopback_limits",
+    "gateway.api_keys",
+    "matcher.modes",
+    "matcher.grace",
+];
+
+impl Settings {
+    /// Reads the file, if there is one, and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        chassis::config::load(file, chassis::config::environment())
+    }
+
+    /// What changed, split into what applies at once and what waits for a restart.
+    pub(crate) fn changes(&self, new: &Self) -> (Vec<String>, Vec<String>) {
+        chassis::config::changes(self, new).into_iter().partition(|path| {
+            LIVE.iter().any(|live| path == live || path.starts_with(&format!("{live}.")))
+        })
+    }
+
+    /// The settings as an operator may see them. Keys are files or hashes, so nothing is secret;
+    /// hashes are blanked all the same.
+    pub(crate) fn shown(&self) -> serde_json::Value {
+        let mut shown = self.clone();
+        for key in &mut shown.gateway.api_keys {
+            key.sha256 = "…".to_owned();
+        }
+        serde_json::to_value(shown).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../pixelrush.example.toml")
+    }
+
+    #[test]
+    fn the_example_is_read_and_states_the_defaults() {
+        let read: Settings = chassis::config::load(Some(&example()), std::iter::empty())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let differences = chassis::config::changes(&Settings::default(), &read);
+        let meant = ["gateway.rooms", "matcher.nodes", "secrets.signing_key_file"];
+        let others: Vec<_> =
+            differences.iter().filter(|path| !meant.contains(&path.as_str())).collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let text = std::fs::read_to_string(example()).expect("the example is there");
+        let defaults = serde_json::to_value(Settings::default()).expect("settings are JSON");
+        let mut missing = Vec::new();
+        keys(&defaults, &mut |key| {
+            if !text.contains(key) {
+                missing.push(key.to_owned());
+            }
+        });
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    fn keys(value: &serde_json::Value, each: &mut impl FnMut(&str)) {
+        if let serde_json::Value::Object(map) = value {
+            for (key, value) in map {
+                each(key);
+                keys(value, each);
+            }
+        }
+    }
+
+    #[test]
+    fn limits_change_while_running_and_addresses_do_not() {
+        let old = Settings::default();
+        let mut new = old.clone();
+        new.gateway.limits.connections = 7;
+        new.gateway.listen = ([0, 0, 0, 0], 80).into();
+        let (live, waiting) = old.changes(&new);
+        assert_eq!(live, ["gateway.limits.connections"]);
+        assert_eq!(waiting, ["gateway.listen"]);
+    }
+}

@@ -1,0 +1,369 @@
+//! The racing game: up to eight cars, laps around one track.
+//!
+//! - [`track`]: the road, its checkpoints
+//! - `car`, `trig`: fixed-point motion
+//! - `standing`: laps, finish, places
+//! - [`wire`]: what snapshots hold, and how a client reads them
+//! - [`pilot`]: drives a car by what a client sees
+//!
+//! A race waits for its players, counts down, runs, and is over when every car has finished or
+//! is out, [`FINISH_TIME`] after the first finisher, or at [`LAP_LIMIT`] a lap. A car whose
+//! player is away coasts to a stop, hinders nobody, and goes on when the player is back.
+
+mod car;
+pub mod pilot;
+mod standing;
+pub mod track;
+mod trig;
+pub mod wire;
+
+use std::time::Duration;
+
+use protocol::random::Random;
+use protocol::snapshot::View;
+use serde::{Deserialize, Serialize};
+
+use crate::game::{
+    Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, Setup, SetupError,
+};
+use crate::room::ticks;
+use car::Car;
+use standing::Standing;
+use track::Track;
+use wire::Phase;
+
+/// The race, for [`Games`](crate::games::Games).
+pub const KIND: GameKind = GameKind {
+    name: "race",
+    input_bits: 8,
+    schema: wire::schema,
+    create: |setup| Ok(Box::new(Race::new(setup)?)),
+};
+
+/// Most cars.
+pub const CARS: usize = 8;
+
+/// How long the others may still finish after the first has.
+pub const FINISH_TIME: Duration = Duration::from_secs(30);
+
+/// Longest race, for each lap.
+pub const LAP_LIMIT: Duration = Duration::from_secs(90);
+
+/// Distance between the rows of the starting grid, pixels.
+const GRID_ROW: i32 = 22;
+/// Of a grid place from the middle of the road, pixels.
+const GRID_SIDE: i32 = 11;
+
+/// Settings of a mode.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    laps: Laps,
+    /// From "all are here" to the start.
+    #[serde(with = "humantime_serde")]
+    countdown: Duration,
+    /// Longest wait for players to be here.
+    #[serde(with = "humantime_serde")]
+    join_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            laps: Laps(2),
+            countdown: Duration::from_secs(3),
+            join_wait: Duration::from_secs(8),
+        }
+    }
+}
+
+/// 1 to 9.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u32")]
+struct Laps(u32);
+
+impl TryFrom<u32> for Laps {
+    type Error = String;
+
+    fn try_from(laps: u32) -> Result<Self, String> {
+        match laps {
+            1..=9 => Ok(Self(laps)),
+            _ => Err(format!("expected 1 to 9 laps, not {laps}")),
+        }
+    }
+}
+
+/// What the race tells exactly once.
+#[derive(Debug, Serialize)]
+#[serde(tag = "e")]
+enum RaceEvent {
+    #[serde(rename = "race.start")]
+    Start { tick: u32 },
+    /// `lap` laps are complete.
+    #[serde(rename = "race.lap")]
+    Lap { seat: Seat, lap: u32, tick: u32 },
+    #[serde(rename = "race.finish")]
+    Finish { seat: Seat, place: u32, ticks: u32 },
+}
+
+/// One race.
+#[derive(Debug, Clone)]
+struct Race {
+    track: Track,
+    laps: u32,
+    countdown: u32,
+    join_until: u32,
+    tick: u32,
+    phase: Phase,
+    /// While players are waited for it moves on.
+    start_tick: u32,
+    all_here: bool,
+    /// When the race is over at the latest.
+    deadline: u32,
+    racers: Vec<Racer>,
+}
+
+/// A seat's car and how it does.
+#[derive(Debug, Clone)]
+struct Racer {
+    car: Car,
+    /// The segment of the centre line where it was last.
+    segment: usize,
+    standing: Standing,
+    present: bool,
+    joined: bool,
+    left: bool,
+}
+
+impl Race {
+    fn new(setup: &Setup) -> Result<Self, SetupError> {
+        if !(1..=CARS).contains(&setup.seats.len()) {
+            let problem = format!("a race has 1 to {CARS} seats, not {}", setup.seats.len());
+            return Err(SetupError::new("seats", problem));
+        }
+        let settings: Settings = setup.parse_settings()?;
+        for (field, time) in [
+            ("settings.countdown", settings.countdown),
+            ("settings.join_wait", settings.join_wait),
+        ] {
+            if time > Duration::from_secs(60) {
+                return Err(SetupError::new(field, "at most 60s"));
+            }
+        }
+        let track = Track::harbour();
+        let racers = grid(&track, setup.seats.len(), setup.seed);
+        let laps = settings.laps.0;
+        Ok(Self {
+            track,
+            laps,
+            countdown: ticks(settings.countdown),
+            join_until: ticks(settings.join_wait),
+            tick: 0,
+            phase: Phase::Countdown,
+            start_tick: ticks(settings.countdown) + 1,
+            all_here: false,
+            deadline: u32::MAX,
+            racers,
+        })
+    }
+
+    fn count_down(&mut self, events: &mut Vec<GameEvent>) {
+        if !self.all_here {
+            self.start_tick = self.tick + self.countdown;
+            let joined = |racer: &Racer| racer.joined || racer.left;
+            self.all_here = self.racers.iter().all(joined) || self.tick >= self.join_until;
+        }
+        if self.all_here && self.tick >= self.start_tick {
+            self.phase = Phase::Racing;
+            self.deadline = self.tick + ticks(LAP_LIMIT) * self.laps;
+            events.push(GameEvent::to_all(&RaceEvent::Start { tick: self.tick }));
+        }
+    }
+
+    fn drive(&mut self, inputs: &[SeatInput]) {
+        for (racer, input) in self.racers.iter_mut().zip(inputs) {
+            let bits = match racer.is_driven() {
+                true => input.bits,
+                false => 0,
+            };
+            let before = racer.car.place();
+            let located = self.track.locate(before, racer.segment);
+            racer.segment = located.segment;
+            racer.car.drive(bits, located.on_road, self.track.size);
+        }
+        for index in 1..self.racers.len() {
+            let (lower, upper) = self.racers.split_at_mut(index);
+            let one = &mut upper[0];
+            for other in lower {
+                if one.is_driven() && other.is_driven() {
+                    car::collide(&mut other.car, &mut one.car);
+                }
+            }
+        }
+    }
+
+    fn count_laps(&mut self, before: &[track::Place], events: &mut Vec<GameEvent>) {
+        for (index, from) in before.iter().enumerate() {
+            let racer = &mut self.racers[index];
+            if racer.standing.is_finished() || racer.left {
+                continue;
+            }
+            let to = racer.car.place();
+            let Some(lap) = racer.standing.advance(&self.track, *from, to) else {
+                continue;
+            };
+            let (seat, tick) = (Seat(index as u16), self.tick);
+            events.push(GameEvent::to_all(&RaceEvent::Lap { seat, lap, tick }));
+            if lap == self.laps {
+                self.finish(index, events);
+            }
+        }
+    }
+
+    fn finish(&mut self, index: usize, events: &mut Vec<GameEvent>) {
+        let finished = |racer: &&Racer| racer.standing.is_finished();
+        let place = self.racers.iter().filter(finished).count() as u32 + 1;
+        let ticks_taken = self.tick - self.start_tick;
+        self.racers[index].standing.finish(place, ticks_taken);
+        if place == 1 {
+            self.deadline = self.deadline.min(self.tick + ticks(FINISH_TIME));
+        }
+        events.push(GameEvent::to_all(&RaceEvent::Finish {
+            seat: Seat(index as u16),
+            place,
+            ticks: ticks_taken,
+        }));
+    }
+
+    /// Seats in the order of the race.
+    fn order(&self) -> Vec<usize> {
+        let key = |index: usize| {
+            let racer = &self.racers[index];
+            racer.standing.rank(&self.track, racer.car.place())
+        };
+        let mut order: Vec<usize> = (0..self.racers.len()).collect();
+        order.sort_by_key(|index| (key(*index), *index));
+        order
+    }
+}
+
+impl Racer {
+    /// Whether its player acts on it: else it coasts and touches nobody.
+    fn is_driven(&self) -> bool {
+        self.present && !self.left && !self.standing.is_finished()
+    }
+}
+
+/// Cars on the grid, in an order drawn from the seed.
+fn grid(track: &Track, count: usize, seed: u64) -> Vec<Racer> {
+    let mut random = Random::new(seed);
+    let mut boxes: Vec<i32> = (0..count as i32).collect();
+    for index in (1..count).rev() {
+        boxes.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    let racer = |grid_box: i32| {
+        let behind = GRID_ROW * (grid_box / 2 + 1);
+        let aside = GRID_SIDE * (2 * (grid_box % 2) - 1);
+        // The straight before the start runs along the x axis.
+        let (place, _) = track.ahead(0, -behind, aside);
+        let car = Car::at(place, 0);
+        Racer {
+            segment: track.locate(car.place(), 0).segment,
+            car,
+            standing: Standing::default(),
+            present: false,
+            joined: false,
+            left: false,
+        }
+    };
+    boxes.into_iter().map(racer).collect()
+}
+
+impl Game for Race {
+    fn join(&mut self, seat: Seat) {
+        let racer = &mut self.racers[seat.index()];
+        racer.present = true;
+        racer.joined = true;
+    }
+
+    fn leave(&mut self, seat: Seat, departure: Departure) {
+        let racer = &mut self.racers[seat.index()];
+        racer.present = false;
+        racer.left |= departure == Departure::Left;
+    }
+
+    fn step(&mut self, inputs: &[SeatInput], events: &mut Vec<GameEvent>) {
+        self.tick += 1;
+        if self.phase == Phase::Countdown {
+            self.count_down(events);
+        }
+        if self.phase == Phase::Countdown {
+            return;
+        }
+        let before: Vec<track::Place> = self.racers.iter().map(|racer| racer.car.place()).collect();
+        self.drive(inputs);
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.count_laps(&before, events);
+        let done = |racer: &Racer| racer.left || racer.standing.is_finished();
+        if self.racers.iter().all(done) || self.tick >= self.deadline {
+            self.phase = Phase::Over;
+        }
+    }
+
+    fn encode(&self, view: &mut View) {
+        wire::put_globals(view, self.phase, self.start_tick, self.laps);
+        for (place, index) in self.order().into_iter().enumerate() {
+            let racer = &self.racers[index];
+            let state = wire::CarState {
+                x: (racer.car.x >> 8).max(0) as u32,
+                y: (racer.car.y >> 8).max(0) as u32,
+                heading: u32::from(racer.car.heading >> 6),
+                speed: racer.car.speed(),
+                lap: racer.standing.lap_being_driven().min(self.laps),
+                place: place as u32 + 1,
+                finished: racer.standing.is_finished(),
+                away: !racer.present,
+            };
+            state.put(view, index);
+        }
+    }
+
+    fn interest(&self, viewer: Seat, entity: usize) -> Priority {
+        let (Some(own), Some(other)) = (self.racers.get(viewer.index()), self.racers.get(entity))
+        else {
+            return Priority(1);
+        };
+        if viewer.index() == entity {
+            return Priority(16);
+        }
+        let distance = (own.car.x - other.car.x).abs() + (own.car.y - other.car.y).abs();
+        match distance / car::PIXEL {
+            ..160 => Priority(8),
+            160..400 => Priority(3),
+            _ => Priority(1),
+        }
+    }
+
+    fn setup(&self) -> serde_json::Value {
+        serde_json::json!({ "track": self.track, "laps": self.laps })
+    }
+
+    fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    fn result(&self) -> Vec<SeatResult> {
+        let order = self.order().into_iter().enumerate();
+        let results = order.map(|(place, index)| SeatResult {
+            seat: Seat(index as u16),
+            place: place as u32 + 1,
+            ticks: self.racers[index].standing.ticks(),
+        });
+        results.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

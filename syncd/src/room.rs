@@ -1,0 +1,463 @@
+//! A room: one game, its players' inputs, events and snapshots. A pure state machine.
+//!
+//! Everything that comes from outside is a [`Command`]: an explicit, ordered, serialisable value.
+//! [`Room::apply`] takes them between steps; [`Room::step`] goes one tick on and gives what
+//! leaves. There is no clock, no task, no socket: the same setup and the same commands at the
+//! same ticks give the same bytes ([`crate::recording`] proves it).
+//!
+//! - `command`: what comes in; `output`: what leaves
+//! - `member`: one seat: presence, inputs, event log
+//! - `tell`: the JSON that clients get
+//!
+//! # Rules
+//! - One step of input a tick. With none waiting the last one is held for
+//!   [`Rules::hold_ticks`], then the seat is neutral.
+//! - At most [`Rules::input_limit`] steps wait for a seat: that is the rate check. Over it the
+//!   oldest are dropped and reported by `inputs.lost`.
+//! - A room is gone [`Rules::linger_ticks`] after its game is over, or after nobody was present
+//!   for [`Rules::abandon_ticks`].
+
+mod command;
+mod member;
+mod output;
+mod tell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::attach::{Verdict, judge};
+use protocol::close::CloseCode;
+use protocol::frame::{Ack, InputFrame, SnapshotHead};
+use protocol::id::{MatchId, PlayerId, RoomId, SessionId, Tick};
+use protocol::snapshot::{Schema, View};
+use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::delta::SharedBodies;
+use crate::game::{
+    Audience, Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, Setup,
+    SetupError,
+};
+use crate::interest;
+use member::{Member, Presence};
+
+pub use command::{Attach, Command};
+pub use output::{Applied, EndReason, Output, Refusal};
+
+/// Steps a second, of every room.
+pub const TICK_HZ: u32 = 60;
+
+/// A duration in ticks, rounded down.
+pub fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis() * u128::from(TICK_HZ) / 1000).unwrap_or(u32::MAX)
+}
+
+/// Everything that a room is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSetup {
+    /// The room.
+    pub room: RoomId,
+    /// The match that is played in it.
+    pub match_id: MatchId,
+    /// The match's mode.
+    pub mode: String,
+    /// Players, seed and settings.
+    pub game: Setup,
+    /// How it runs.
+    pub rules: Rules,
+}
+
+/// How a room runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// A snapshot every so many ticks, at least 1.
+    pub snapshot_every: u32,
+    /// Snapshots leave at ticks that leave this remainder: rooms differ, so that work is even.
+    pub snapshot_phase: u32,
+    /// Most bytes of a snapshot body; what does not fit waits by priority.
+    pub snapshot_bytes: usize,
+    /// Most steps of input that wait for a seat.
+    pub input_limit: usize,
+    /// How long the last input is held when none waits.
+    pub hold_ticks: u32,
+    /// From the game's end to the room's.
+    pub linger_ticks: u32,
+    /// How long nobody may be present.
+    pub abandon_ticks: u32,
+}
+
+/// One running room.
+pub struct Room {
+    setup: RoomSetup,
+    kind: GameKind,
+    schema: Schema,
+    game: Box<dyn Game>,
+    members: Vec<Member>,
+    tick: Tick,
+    last_present: Tick,
+    over_at: Option<Tick>,
+    ended: Option<EndReason>,
+    inputs: Vec<SeatInput>,
+    events: Vec<GameEvent>,
+}
+
+impl Room {
+    /// A room at tick 0, in which nobody is present.
+    ///
+    /// # Errors
+    /// [`SetupError`], with the field of the setup at fault.
+    pub fn new(kind: &GameKind, setup: RoomSetup) -> Result<Self, SetupError> {
+        let schema = (kind.schema)();
+        let seats = &setup.game.seats;
+        for (index, seat) in seats.iter().enumerate() {
+            if seats[..index]
+                .iter()
+                .any(|other| other.player == seat.player)
+            {
+                let problem = format!("player {} has two seats", seat.player);
+                return Err(SetupError::new(format!("seats[{index}].player"), problem));
+            }
+        }
+        let game = (kind.create)(&setup.game)?;
+        let members = seats
+            .iter()
+            .map(|_| Member::new(setup.rules.input_limit))
+            .collect();
+        Ok(Self {
+            kind: *kind,
+            schema,
+            game,
+            members,
+            tick: Tick(0),
+            last_present: Tick(0),
+            over_at: None,
+            ended: None,
+            inputs: Vec::new(),
+            events: Vec::new(),
+            setup,
+        })
+    }
+
+    /// Takes a command, between two steps. What it makes the room say leaves with the next step.
+    pub fn apply(&mut self, command: Command) -> Applied {
+        match command {
+            Command::Attach(attach) => self.attach(attach),
+            Command::Detach { seat, attempt } => self.detach(seat, attempt, Departure::Lost),
+            Command::Leave { seat, attempt } => self.detach(seat, attempt, Departure::Left),
+            Command::Ack { seat, ack } => self.acknowledge(seat, ack),
+            Command::Input { seat, input } => self.input(seat, &input),
+        }
+    }
+
+    /// Goes one tick on and adds what leaves to `out`, in order for each seat.
+    pub fn step(&mut self, out: &mut Vec<Output>) {
+        self.tick.0 += 1;
+        self.inputs.clear();
+        let hold = self.setup.rules.hold_ticks;
+        let inputs = self
+            .members
+            .iter_mut()
+            .map(|member| member.next_input(hold));
+        self.inputs.extend(inputs);
+        let mut events = std::mem::take(&mut self.events);
+        self.game.step(&self.inputs, &mut events);
+        for event in events.drain(..) {
+            self.tell(event.to, &event.payload);
+        }
+        self.events = events;
+        self.report_lost_inputs(out);
+        self.check_end();
+        self.flush(out);
+        let rules = &self.setup.rules;
+        if self.tick.0 % rules.snapshot_every == rules.snapshot_phase % rules.snapshot_every {
+            self.snapshot(out);
+        }
+        if let Some(reason) = self.ended {
+            self.close_channels(reason, out);
+        }
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> RoomId {
+        self.setup.room
+    }
+
+    /// What it was made from.
+    pub fn setup(&self) -> &RoomSetup {
+        &self.setup
+    }
+
+    /// The last step.
+    pub fn tick(&self) -> Tick {
+        self.tick
+    }
+
+    /// The fields of its snapshots.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// How many players are present.
+    pub fn present(&self) -> usize {
+        let present = |member: &&Member| member.is_present();
+        self.members.iter().filter(present).count()
+    }
+
+    /// Why it is gone, once it is: drop it then.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// How each seat did, once the game is over.
+    pub fn result(&self) -> Option<Vec<SeatResult>> {
+        self.over_at.map(|_| self.game.result())
+    }
+
+    /// The seat of `player`.
+    pub fn seat_of(&self, player: PlayerId) -> Option<Seat> {
+        let seats = &self.setup.game.seats;
+        let index = seats.iter().position(|seat| seat.player == player)?;
+        Some(Seat(index as u16))
+    }
+
+    /// Events are timed by ticks, so that replays send them again at the same moments.
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::from(self.tick.0) * 1_000_000 / u64::from(TICK_HZ))
+    }
+
+    fn attach(&mut self, attach: Attach) -> Applied {
+        let Some(seat) = self.seat_of(attach.player) else {
+            return Applied::Refused(Refusal::NoSeat);
+        };
+        let member = &mut self.members[seat.index()];
+        if member.presence == Presence::Left {
+            return Applied::Refused(Refusal::Left);
+        }
+        let current = member.claim;
+        match judge(current.as_ref(), &attach.claim) {
+            Verdict::Accept => {}
+            Verdict::Stale => return Applied::Refused(Refusal::Stale),
+            Verdict::Replaced => return Applied::Refused(Refusal::Replaced),
+        }
+        let was_present = member.is_present();
+        member.attach(&attach, self.setup.rules.input_limit);
+        self.last_present = self.tick;
+        if !was_present {
+            self.game.join(seat);
+            let event = tell::joined(seat, &self.setup.game.seats[seat.index()]);
+            self.tell_others(seat, &event);
+        }
+        let previous = current.filter(|_| was_present).map(|claim| claim.session);
+        Applied::Attached { seat, previous }
+    }
+
+    fn detach(&mut self, seat: Seat, attempt: u32, departure: Departure) -> Applied {
+        let Some(member) = self.members.get_mut(seat.index()) else {
+            return Applied::Ignored;
+        };
+        // A detach that comes late must not undo a later attach.
+        let current = member.claim.is_some_and(|claim| claim.attempt == attempt);
+        if !current || !member.is_present() {
+            return Applied::Ignored;
+        }
+        member.detach(departure);
+        self.last_present = self.tick;
+        self.game.leave(seat, departure);
+        self.tell_others(seat, &tell::left(seat, departure));
+        Applied::Done
+    }
+
+    fn acknowledge(&mut self, seat: Seat, ack: Ack) -> Applied {
+        let now = self.now();
+        match self.members.get_mut(seat.index()) {
+            Some(member) => {
+                member.log.handle_ack(now, ack);
+                Applied::Done
+            }
+            None => Applied::Ignored,
+        }
+    }
+
+    fn input(&mut self, seat: Seat, input: &InputFrame) -> Applied {
+        let (now, bits) = (self.now(), self.kind.input_bits);
+        let Some(member) = self.members.get_mut(seat.index()) else {
+            return Applied::Ignored;
+        };
+        match member.accept(now, input, bits) {
+            true => Applied::Done,
+            false => Applied::Ignored,
+        }
+    }
+
+    fn tell(&mut self, to: Audience, payload: &Bytes) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if to == Audience::All || to == Audience::Seat(Seat(index as u16)) {
+                member.append(payload.clone());
+            }
+        }
+    }
+
+    /// Presence of a seat goes to the others; its own player has it in the state.
+    fn tell_others(&mut self, seat: Seat, payload: &Bytes) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if index != seat.index() {
+                member.append(payload.clone());
+            }
+        }
+    }
+
+    fn report_lost_inputs(&mut self, out: &mut Vec<Output>) {
+        for index in 0..self.members.len() {
+            let member = &mut self.members[index];
+            if let Some(range) = member.lost.take() {
+                let seat = Seat(index as u16);
+                out.push(Output::InputsLost { seat, range });
+                self.tell(Audience::Seat(seat), &tell::inputs_lost(range));
+            }
+        }
+    }
+
+    fn check_end(&mut self) {
+        if self.over_at.is_none() && self.game.is_over() {
+            self.over_at = Some(self.tick);
+            let result = tell::result(&self.setup.game.seats, &self.game.result());
+            let event = tell::ended(&result);
+            self.tell(Audience::All, &event);
+        }
+        let rules = &self.setup.rules;
+        if self.members.iter().any(Member::is_present) {
+            self.last_present = self.tick;
+        }
+        let lingered = self
+            .over_at
+            .is_some_and(|over| self.tick.0 - over.0 >= rules.linger_ticks);
+        let all_left = self
+            .members
+            .iter()
+            .all(|member| member.presence == Presence::Left);
+        let abandoned = self.tick.0 - self.last_present.0 >= rules.abandon_ticks;
+        self.ended = match (self.over_at, lingered || all_left || abandoned) {
+            (Some(_), true) => Some(EndReason::Finished),
+            (None, true) if abandoned => Some(EndReason::Abandoned),
+            _ => None,
+        };
+    }
+
+    /// Attachments that stand anew, then events.
+    fn flush(&mut self, out: &mut Vec<Output>) {
+        let now = self.now();
+        for index in 0..self.members.len() {
+            let seat = Seat(index as u16);
+            let member = &mut self.members[index];
+            let attached = member.attached.take();
+            let Some(session) = member.session() else {
+                continue;
+            };
+            if std::mem::take(&mut member.overflowed) {
+                let code = CloseCode::SlowConsumer;
+                out.push(Output::CloseConnection {
+                    seat,
+                    session,
+                    code,
+                });
+                continue; // what follows is of a history that this client does not know
+            }
+            if let Some(attached) = attached {
+                out.push(Output::Attached {
+                    seat,
+                    session,
+                    attached,
+                    state: self.state_for(seat),
+                });
+            }
+            let log = &mut self.members[index].log;
+            log.handle_timeout(now);
+            while let Some(event) = log.poll_transmit(now) {
+                out.push(Output::Event {
+                    seat,
+                    session,
+                    event,
+                });
+            }
+        }
+    }
+
+    fn snapshot(&mut self, out: &mut Vec<Output>) {
+        if !self.members.iter().any(Member::is_present) {
+            return;
+        }
+        let mut full = View::new(&self.schema);
+        self.game.encode(&mut full);
+        let full = Arc::new(full);
+        let mut bodies = SharedBodies::new(&self.schema, full);
+        for index in 0..self.members.len() {
+            let seat = Seat(index as u16);
+            let member = &mut self.members[index];
+            let Some(session) = member.session() else {
+                continue;
+            };
+            let head = member.head(self.tick);
+            let priority = |entity| match self.game.interest(seat, entity) {
+                Priority(0) => None,
+                priority => Some(priority),
+            };
+            let view = interest::view_for(
+                &mut bodies,
+                &mut member.viewer,
+                self.setup.rules.snapshot_bytes,
+                priority,
+            );
+            bodies.address(member.viewer.baseline(), &view, (seat, session, head));
+            member.viewer.sent(self.tick, view);
+        }
+        out.extend(bodies.into_outputs());
+    }
+
+    fn close_channels(&mut self, reason: EndReason, out: &mut Vec<Output>) {
+        for (index, member) in self.members.iter().enumerate() {
+            if let Some(session) = member.session() {
+                out.push(Output::CloseChannel {
+                    seat: Seat(index as u16),
+                    session,
+                    reason,
+                });
+            }
+        }
+    }
+
+    fn state_for(&self, seat: Seat) -> String {
+        let present: Vec<bool> = self.members.iter().map(Member::is_present).collect();
+        let result = self
+            .result()
+            .map(|result| tell::result(&self.setup.game.seats, &result));
+        tell::state(&tell::RoomState {
+            room: self.setup.room,
+            game: self.kind.name,
+            seat,
+            tick: self.tick,
+            tick_hz: TICK_HZ,
+            snapshot_every: self.setup.rules.snapshot_every,
+            input_width: self.kind.input_bits,
+            schema: &self.schema,
+            setup: self.game.setup(),
+            seats: tell::seats(&self.setup.game.seats, &present),
+            result,
+        })
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("setup", &self.setup)
+            .field("tick", &self.tick)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a snapshot is for, and the part that is theirs alone.
+pub(crate) type SnapshotTarget = (Seat, SessionId, SnapshotHead);
+
+#[cfg(test)]
+mod tests;

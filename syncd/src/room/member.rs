@@ -1,0 +1,166 @@
+//! One seat of a room: who is there, what it does, what it has been told.
+
+use bytes::Bytes;
+use protocol::attach::Claim;
+use protocol::frame::{Ack, InputFrame, SnapshotHead};
+use protocol::id::{Channel, Epoch, SessionId, Tick};
+use protocol::input::{InputQueue, InputRange};
+use protocol::log::{self, Attached, EventLog, LOG_LIMITS};
+use protocol::time::Timestamp;
+
+use super::command::Attach;
+use crate::game::{Departure, SeatInput};
+use crate::viewer::Viewer;
+
+/// Whether the player is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Has never been.
+    Expected,
+    /// Is connected.
+    Present,
+    /// Was, and may be back.
+    Away,
+    /// Left for good.
+    Left,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) presence: Presence,
+    /// The attachment that counts, or counted last.
+    pub(super) claim: Option<Claim>,
+    pub(super) log: EventLog,
+    pub(super) viewer: Viewer,
+    /// Lost since the last step.
+    pub(super) lost: Option<InputRange>,
+    /// The client is to be told with the next step that it is attached.
+    pub(super) attached: Option<Attached>,
+    /// The log was full since the last step.
+    pub(super) overflowed: bool,
+    inputs: InputQueue,
+    held: u32,
+    held_for: u32,
+}
+
+impl Member {
+    pub(super) fn new(input_limit: usize) -> Self {
+        Self {
+            presence: Presence::Expected,
+            claim: None,
+            // The first attach begins the first history that anybody sees.
+            log: EventLog::new(Channel::Room, Epoch(1), LOG_LIMITS),
+            viewer: Viewer::default(),
+            lost: None,
+            attached: None,
+            overflowed: false,
+            inputs: InputQueue::new(input_limit),
+            held: 0,
+            held_for: 0,
+        }
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        self.presence == Presence::Present
+    }
+
+    /// The session to send to, while there is one.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        self.claim
+            .filter(|_| self.is_present())
+            .map(|claim| claim.session)
+    }
+
+    pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) {
+        let mode = match self.presence {
+            Presence::Expected => log::Attach::Fresh,
+            _ => attach.mode,
+        };
+        let attached = self.log.attach(mode, attach.epoch);
+        if !attached.recovered {
+            // The client numbers its inputs anew.
+            self.inputs = InputQueue::new(input_limit);
+            self.lost = None;
+            self.overflowed = false;
+        }
+        self.claim = Some(attach.claim);
+        self.presence = Presence::Present;
+        self.viewer.reset();
+        self.attached = Some(attached);
+    }
+
+    pub(super) fn detach(&mut self, departure: Departure) {
+        self.presence = match departure {
+            Departure::Lost => Presence::Away,
+            Departure::Left => Presence::Left,
+        };
+        self.viewer.reset();
+        self.attached = None;
+        self.held = 0;
+    }
+
+    /// Appends an event, if the player has ever been here; else the first state tells it. If the
+    /// log is full its history ends, and the client has to come back for whole state.
+    pub(super) fn append(&mut self, payload: Bytes) {
+        if matches!(self.presence, Presence::Present | Presence::Away) {
+            self.overflowed |= self.log.append(payload).is_err();
+        }
+    }
+
+    /// Takes an input frame; `false` if it is of another history or of an absent player.
+    pub(super) fn accept(&mut self, now: Timestamp, input: &InputFrame, bits: u8) -> bool {
+        if !self.is_present() || input.epoch != self.log.epoch() {
+            return false;
+        }
+        let ack = Ack {
+            channel: Channel::Room,
+            epoch: input.epoch,
+            offset: input.offset,
+            resend: false,
+        };
+        self.log.handle_ack(now, ack);
+        self.viewer.acknowledge(input.snapshot);
+        let mask = ((1u64 << bits) - 1) as u32;
+        let mut steps = [0; protocol::frame::Steps::MAX];
+        let given = input.steps.as_slice();
+        for (step, given) in steps.iter_mut().zip(given) {
+            *step = given & mask;
+        }
+        if let Some(lost) = self.inputs.accept(input.first, &steps[..given.len()]) {
+            let from = self.lost.map_or(lost.from, |earlier| earlier.from);
+            self.lost = Some(InputRange { from, to: lost.to });
+        }
+        true
+    }
+
+    /// The input for the next step.
+    pub(super) fn next_input(&mut self, hold_ticks: u32) -> SeatInput {
+        let present = self.is_present();
+        match self.inputs.take() {
+            Some(step) => {
+                self.held = step;
+                self.held_for = 0;
+            }
+            None if self.held_for < hold_ticks => self.held_for += 1,
+            None => self.held = 0,
+        }
+        let bits = if present { self.held } else { 0 };
+        SeatInput { bits, present }
+    }
+
+    /// The head of the snapshot at `tick`. Nothing is journalled yet, so that every input that
+    /// was processed counts as durable.
+    pub(super) fn head(&self, tick: Tick) -> SnapshotHead {
+        let distance = self
+            .viewer
+            .baseline_tick()
+            .map_or(0, |baseline| tick.0 - baseline.0);
+        SnapshotHead {
+            tick,
+            distance,
+            processed: self.inputs.processed(),
+            durable_lag: 0,
+            queued: self.inputs.queued().min(15) as u8,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+/**
+ * A session's part in a room: which one it wants to be in, the inputs that are not durable yet,
+ * and the snapshots that later ones may build on.
+ */
+
+import { InputWindow } from './input.js';
+import { SNAPSHOTS_KEPT } from './snapshot.js';
+
+/** @typedef {import("./input.js").InputRange} InputRange */
+
+export class RoomPart {
+  #width;
+  #limit;
+  /** @type {string | null} ticket of the room to be in */
+  ticket = null;
+  /** Whether the room answers on the present connection. */
+  attached = false;
+  /** @type {InputWindow} */
+  inputs;
+  /** @type {number[]} ticks of the last snapshots since the room attached, the newest last */
+  #snapshots = [];
+
+  /**
+   * @param {number} width bits of one step of input
+   * @param {number} limit most steps kept
+   */
+  constructor(width, limit) {
+    this.#width = width;
+    this.#limit = limit;
+    this.inputs = new InputWindow(width, limit);
+  }
+
+  /** Tick of the newest snapshot since the room attached; 0 if there is none. */
+  get newestSnapshot() {
+    return this.#snapshots.at(-1) ?? 0;
+  }
+
+  /**
+   * The room answers.
+   * @param {boolean} goesOn whether its channel's history does; if not, inputs are counted anew
+   * @returns {InputRange | null} inputs that are given up
+   */
+  handleAttached(goesOn) {
+    this.attached = true;
+    this.#snapshots = [];
+    if (!goesOn) return this.#dropInputs();
+    this.inputs.rewind();
+    return null;
+  }
+
+  /**
+   * Takes note of a snapshot that came.
+   * @param {number} now
+   * @param {import("./frame.js").SnapshotFrame} snapshot
+   * @returns {boolean} whether it is newer than those before and can be read
+   */
+  handleSnapshot(now, { tick, distance, processed, durableLag }) {
+    const newest = this.attached && tick > this.newestSnapshot;
+    // Without its baseline a snapshot means nothing: wait for one that can be read.
+    const readable = distance === 0 || this.#snapshots.includes(Math.max(0, tick - distance));
+    if (!newest || !readable) return false;
+    if (this.#snapshots.length === SNAPSHOTS_KEPT) this.#snapshots.shift();
+    this.#snapshots.push(tick);
+    this.inputs.handleDurable(now, Math.max(0, processed - durableLag));
+    return true;
+  }
+
+  /** No snapshot is there to build on any more: the room has to send a whole one. */
+  forgetSnapshots() {
+    this.#snapshots = [];
+  }
+
+  /**
+   * Left, or over.
+   * @returns {InputRange | null} inputs that are given up
+   */
+  close() {
+    this.ticket = null;
+    this.attached = false;
+    this.#snapshots = [];
+    return this.#dropInputs();
+  }
+
+  #dropInputs() {
+    const range = this.inputs.unsettled;
+    this.inputs = new InputWindow(this.#width, this.#limit);
+    return range;
+  }
+}

@@ -1,0 +1,248 @@
+/** The client over a WebSocket class that the test plays the server of. */
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+
+import { BitWriter, Client, decodeFrame, encodeFrame, LoginError, loginGuest } from '../sdk/index.js';
+
+const ADDRESSES = ['ws://one.test/v1/ws', 'ws://two.test/v1/ws'];
+const SCHEMA = { capacity: 1, globals: [], fields: [{ name: 'x', bits: 8, near: 4 }] };
+
+/** Every socket that was opened, the newest last. */
+let sockets = [];
+let now = 0;
+
+class FakeSocket {
+  sent = [];
+  closed = null;
+
+  constructor(address, protocol) {
+    Object.assign(this, { address, protocol });
+    sockets.push(this);
+  }
+
+  send(data) {
+    this.sent.push(typeof data === 'string' ? JSON.parse(data) : decodeFrame(data));
+  }
+
+  close(code) {
+    this.closed = code ?? true;
+  }
+
+  open() {
+    this.onopen?.();
+  }
+
+  /** The server says something: an object as text, a frame as bytes. */
+  say(message) {
+    const data = message.t ? JSON.stringify(message) : encodeFrame(message).buffer;
+    this.onmessage?.({ data });
+  }
+
+  end(code) {
+    this.onclose?.({ code });
+  }
+}
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  sockets = [];
+  now = 0;
+});
+
+afterEach(() => mock.timers.reset());
+
+test('a lost connection is replaced through the other address', async () => {
+  const { client, told } = await welcomed();
+  const first = sockets[0].address;
+  sockets[0].end(1006);
+  pass(0);
+  assert.equal(sockets.length, 2);
+  assert.notEqual(sockets[1].address, first);
+  sockets[1].open();
+  assert.deepEqual([sockets[1].sent[0].t, sockets[1].sent[0].resume], ['hello', 'resume']);
+  sockets[1].say(welcome());
+  assert.deepEqual(told.filter((type) => ['lost', 'restored'].includes(type)), ['lost', 'restored']);
+  client.close();
+  assert.equal(sockets[1].closed, 1000);
+});
+
+test('a queue that was joined while connecting is joined when the server is there', async () => {
+  const { client } = await started();
+  client.joinQueue('race');
+  sockets[0].open();
+  sockets[0].say(welcome());
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.ok(sockets[0].sent.some(({ t, mode }) => t === 'queue.join' && mode === 'race'));
+});
+
+test('a place in the queue is asked for again after a resume', async () => {
+  const { client } = await welcomed();
+  client.joinQueue('race');
+  sockets[0].end(1006);
+  pass(0);
+  sockets[1].open();
+  sockets[1].say(welcome());
+  sockets[1].say(matchChannel({ queue: { mode: 'race', waiting_ms: 900 }, match: null }));
+  assert.ok(!sockets[1].sent.some(({ t }) => t === 'queue.join'), 'the place is still there');
+  sockets[1].end(1006);
+  pass(100);
+  sockets[2].open();
+  sockets[2].say(welcome());
+  sockets[2].say(matchChannel({ queue: null, match: null }));
+  assert.ok(sockets[2].sent.some(({ t, mode }) => t === 'queue.join' && mode === 'race'));
+});
+
+test('snapshots are decoded by the schema of the room', async () => {
+  const { client } = await welcomed();
+  const states = [];
+  client.on('snapshot', (state) => states.push(state));
+  client.joinRoom('ticket');
+  sockets[0].say(roomChannel());
+  sockets[0].say(snapshot(3, 0, (bits) => {
+    bits.bit(true);
+    bits.bits(100, 8);
+  }));
+  sockets[0].say(snapshot(6, 3, (bits) => {
+    for (const bit of [true, true, true, true]) bits.bit(bit);
+    bits.bits(14, 4);
+  }));
+  assert.deepEqual(states.map(({ tick, entities }) => [tick, entities[0].x]), [[3, 100], [6, 98]]);
+  client.pushInput(1);
+  client.flushInputs();
+  assert.equal(sockets[0].sent.find(({ kind }) => kind === 'input')?.snapshot, 6);
+});
+
+test('a snapshot that cannot be decoded makes the room send a whole one', async () => {
+  const { client, told } = await welcomed();
+  client.joinRoom('ticket');
+  sockets[0].say(roomChannel());
+  sockets[0].say(snapshot(3, 0, () => {}));
+  assert.ok(told.includes('malformed'));
+  client.pushInput(1);
+  client.flushInputs();
+  assert.equal(sockets[0].sent.find(({ kind }) => kind === 'input')?.snapshot, 0);
+});
+
+test('a room that may be entered later is asked for again', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  sockets[0].say({ t: 'error', code: 'unavailable', message: 'overloaded', re: 'room.join', retry_after_ms: 500 });
+  const joins = () => sockets[0].sent.filter(({ t }) => t === 'room.join').length;
+  assert.equal(joins(), 1);
+  pass(500);
+  assert.equal(joins(), 2);
+});
+
+test('events come parsed, and a listener may act at once', async () => {
+  const { client } = await welcomed();
+  client.on('event', ({ name, data }) => {
+    if (name === 'match.found') client.joinRoom(data.ticket);
+  });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  const payload = new TextEncoder().encode('{"e":"match.found","ticket":"t"}');
+  sockets[0].say({ kind: 'event', channel: 'match', epoch: 7, offset: 1, payload });
+  assert.ok(sockets[0].sent.some(({ t, ticket }) => t === 'room.join' && ticket === 't'));
+});
+
+test('an address that cannot be opened is no more than a failed attempt', async () => {
+  const { told } = await started({
+    WebSocket: class {
+      constructor() {
+        throw new SyntaxError('not allowed here');
+      }
+    },
+  });
+  assert.ok(told.includes('malformed'));
+  assert.ok(!told.includes('ended'));
+});
+
+test('a login that fails for now is tried again, one that is refused is not', async () => {
+  const answers = [
+    new LoginError('away', { code: 'unreachable', retry: true }),
+    new LoginError('no such name', { code: 'bad_field', field: 'name', retry: false }),
+  ];
+  const client = new Client({
+    addresses: ADDRESSES,
+    WebSocket: FakeSocket,
+    now: () => now,
+    login: () => Promise.reject(answers.shift()),
+  });
+  const failures = [];
+  client.on('loginFailed', ({ error, retrying }) => failures.push([error.code, retrying]));
+  const done = client.start();
+  await settled();
+  pass(0);
+  await done;
+  assert.deepEqual(failures, [['unreachable', true], ['bad_field', false]]);
+  assert.equal(sockets.length, 0);
+});
+
+test('guest login passes the refusal of the server on', async () => {
+  const answer = (status, body) => () => Promise.resolve(new Response(body, { status }));
+  const guest = { device: 'device-0001', name: 'Ada' };
+  const good = await loginGuest('', guest, answer(200, '{"player":"pl_1","name":"Ada","token":"t","expires_in_ms":1}'));
+  assert.equal(good.token, 't');
+  const refused = answer(400, '{"error":{"code":"bad_field","message":"a name has 1 to 24 characters","field":"name"}}');
+  await assert.rejects(loginGuest('', guest, refused), { code: 'bad_field', field: 'name', retry: false });
+  await assert.rejects(loginGuest('', guest, answer(502, '<html>')), { code: 'internal', retry: true });
+  await assert.rejects(loginGuest('', guest, () => Promise.reject(new TypeError())), { code: 'unreachable', retry: true });
+});
+
+async function started(options = {}) {
+  const client = new Client({
+    addresses: ADDRESSES,
+    WebSocket: FakeSocket,
+    now: () => now,
+    random: () => 0.25,
+    login: () => Promise.resolve('token'),
+    ...options,
+  });
+  const told = [];
+  for (const type of ['welcome', 'channel', 'lost', 'restored', 'malformed', 'refused', 'ended']) {
+    client.on(type, () => told.push(type));
+  }
+  await client.start();
+  return { client, told };
+}
+
+async function welcomed() {
+  const { client, told } = await started();
+  assert.equal(sockets[0].protocol, 'pixelrush.v1');
+  sockets[0].open();
+  sockets[0].say(welcome());
+  return { client, told };
+}
+
+function welcome() {
+  return {
+    t: 'welcome', v: 1, session: 'se_0000000000000001', player: 'pl_0000000000000002', name: 'Ada',
+    resume: 'resume', resumed: false, node: 'g1', heartbeat_ms: 25_000, active_heartbeat_ms: 400,
+    deadline_ms: 60_000, server_time_ms: 0,
+  };
+}
+
+function matchChannel(state) {
+  return { t: 'channel', ch: 'match', epoch: 7, offset: 0, recovered: false, state };
+}
+
+function roomChannel() {
+  return { t: 'channel', ch: 'room', epoch: 9, offset: 0, recovered: false, state: { schema: SCHEMA } };
+}
+
+function snapshot(tick, distance, put) {
+  const bits = new BitWriter();
+  put(bits);
+  return { kind: 'snapshot', tick, distance, processed: 0, durableLag: 0, queued: 0, body: bits.finish() };
+}
+
+/** Time passes for the clock and for the timers. */
+function pass(millis) {
+  now += millis;
+  mock.timers.tick(millis);
+}
+
+/** Lets promises that are settled have their effect. */
+function settled() {
+  return new Promise((resolve) => setImmediate(resolve));
+}

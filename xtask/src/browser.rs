@@ -1,0 +1,64 @@
+//! The page and the client library, in node and in a real browser, against a real server.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+use crate::install;
+use crate::run::{Failed, cargo, command, root};
+
+pub(crate) fn test() -> Result<(), Failed> {
+    install::programs()?;
+    install::node_packages()?;
+    command("sh", &["-c", "node --test *.test.js"]).inside("web/tests").run()?;
+    cargo(&["build", "--package", "pixelrush"])?;
+    let mut server = Server::start()?;
+    let shots = root().join("target/browser");
+    std::fs::create_dir_all(&shots)
+        .map_err(|error| Failed(format!("cannot make {}: {error}", shots.display())))?;
+    let outcome = command("node", &["--test", "browser/race.mjs"])
+        .inside("web/tests")
+        .env("PIXELRUSH_URL", &server.url)
+        .env("PIXELRUSH_SHOTS", &shots)
+        .run();
+    server.stop();
+    outcome
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    /// Starts the main job on free ports and waits until it says where it is.
+    fn start() -> Result<Self, Failed> {
+        let binary = root().join("target/debug/pixelrush");
+        let mut child = command(&binary.to_string_lossy(), &[])
+            .env("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0")
+            .env("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0")
+            .spawn()?;
+        let output = child.stdout.take().ok_or_else(|| Failed("no output to read".to_owned()))?;
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let url = lines.find_map(|line| {
+            line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+        });
+        match url {
+            Some(url) => Ok(Self { child, url }),
+            None => {
+                let _ = child.kill();
+                Err(Failed("the server ended without saying where it is".to_owned()))
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
