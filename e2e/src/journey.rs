@@ -67,7 +67,12 @@ impl Journey {
         let (tell, seen) = watch::channel(Seen::default());
         let (cut, cuts) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            let outcome = Traveller { plan, tell: tell.clone() }.travel(cuts).await;
+            let outcome = Traveller {
+                plan,
+                tell: tell.clone(),
+            }
+            .travel(cuts)
+            .await;
             if let Err(failure) = outcome {
                 tell.send_modify(|seen| seen.failure = Some(failure));
             }
@@ -120,7 +125,11 @@ struct Traveller {
 
 impl Traveller {
     async fn travel(self, mut cuts: mpsc::Receiver<()>) -> Result<(), String> {
-        let first = self.plan.targets.first().ok_or("no address to connect to")?;
+        let first = self
+            .plan
+            .targets
+            .first()
+            .ok_or("no address to connect to")?;
         let login = login::guest(first, &self.plan.device, "Racer")
             .await
             .map_err(|error| error.to_string())?;
@@ -145,7 +154,10 @@ impl Traveller {
             self.note(&event, is_racing)?;
             if is_match_channel(&event) && !queued {
                 queued = true;
-                let join = QueueJoin { mode: self.plan.mode.clone(), ..QueueJoin::default() };
+                let join = QueueJoin {
+                    mode: self.plan.mode.clone(),
+                    ..QueueJoin::default()
+                };
                 client.say(ClientMessage::QueueJoin(join)).await;
             }
             if let Change::Found(ticket) = change {
@@ -185,9 +197,13 @@ impl Seen {
                 match &said {
                     GameEvent::MatchFound { room, .. } => self.rooms.push(*room),
                     GameEvent::RoomEnded { result } => self.result = Some(result.clone()),
+                    GameEvent::QueueLeft { reason } => {
+                        return Err(format!("left the queue: {reason}"));
+                    }
                     _ => {}
                 }
-                self.events.push((event.channel, event.epoch, event.offset, said));
+                self.events
+                    .push((event.channel, event.epoch, event.offset, said));
             }
             _ => {}
         }
@@ -204,10 +220,17 @@ impl Seen {
         for (channel, epoch, offset, event) in &self.events {
             let before = last.insert((*channel, *epoch), *offset);
             if offset.0 != before.map_or(1, |before| before.0 + 1) {
-                return Err(format!("{channel:?} {epoch}/{offset} after {before:?}: {event:?}"));
+                return Err(format!(
+                    "{channel:?} {epoch}/{offset} after {before:?}: {event:?}"
+                ));
             }
         }
-        match self.attaches.iter().skip(1).find(|(_, recovered)| !recovered) {
+        match self
+            .attaches
+            .iter()
+            .skip(1)
+            .find(|(_, recovered)| !recovered)
+        {
             Some((epoch, _)) => Err(format!("the room's history was broken off at {epoch}")),
             None => Ok(()),
         }

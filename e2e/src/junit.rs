@@ -69,11 +69,25 @@ mod tests {
     fn failures_are_counted_and_escaped() {
         let took = Duration::from_millis(1_500);
         let cases = [
-            Case { name: "page is served", took, failure: None },
-            Case { name: "login works", took, failure: Some("<500> & \"why\"\u{0}".to_owned()) },
+            Case {
+                name: "page is served",
+                took,
+                failure: None,
+            },
+            Case {
+                name: "login works",
+                took,
+                failure: Some("<500> & \"why\"\u{0}".to_owned()),
+            },
         ];
         let xml = report("smoke", &cases);
-        assert!(xml.contains("tests=\"2\" failures=\"1\" time=\"3.000\""), "{xml}");
-        assert!(xml.contains("message=\"&lt;500&gt; &amp; &quot;why&quot; \""), "{xml}");
+        assert!(
+            xml.contains("tests=\"2\" failures=\"1\" time=\"3.000\""),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("message=\"&lt;500&gt; &amp; &quot;why&quot; \""),
+            "{xml}"
+        );
     }
 }

@@ -57,7 +57,10 @@ impl Process {
         V: AsRef<OsStr>,
     {
         let name = format!("{} {}", program.display(), arguments.join(" "));
-        let failed = |source| StartError::Run { program: name.clone(), source };
+        let failed = |source| StartError::Run {
+            program: name.clone(),
+            source,
+        };
         let file = std::fs::File::create(log).map_err(failed)?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -68,12 +71,24 @@ impl Process {
             .spawn()
             .map_err(failed)?;
         let output = child.stdout.take().expect("stdout is piped");
-        let address = BufReader::new(output).lines().map_while(Result::ok).find_map(|line| {
-            let url = line.split_whitespace().find(|word| word.starts_with("http://"))?;
-            url.trim_start_matches("http://").trim_end_matches('/').parse().ok()
-        });
+        let address = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let url = line
+                    .split_whitespace()
+                    .find(|word| word.starts_with("http://"))?;
+                url.trim_start_matches("http://")
+                    .trim_end_matches('/')
+                    .parse()
+                    .ok()
+            });
         match address {
-            Some(address) => Ok(Self { child, address, log: log.to_path_buf() }),
+            Some(address) => Ok(Self {
+                child,
+                address,
+                log: log.to_path_buf(),
+            }),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();

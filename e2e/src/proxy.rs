@@ -38,7 +38,10 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (weather, forecast) = watch::channel(Weather::Fair);
         tokio::spawn(accept(listener, target, forecast));
-        Ok(Self { address, weather: Arc::new(weather) })
+        Ok(Self {
+            address,
+            weather: Arc::new(weather),
+        })
     }
 
     /// Where to connect to.
@@ -65,7 +68,9 @@ async fn accept(listener: TcpListener, target: SocketAddr, forecast: watch::Rece
         };
         let forecast = forecast.clone();
         tokio::spawn(async move {
-            let Ok(server) = TcpStream::connect(target).await else { return };
+            let Ok(server) = TcpStream::connect(target).await else {
+                return;
+            };
             let (client_read, client_write) = client.into_split();
             let (server_read, server_write) = server.into_split();
             tokio::select! {

@@ -127,7 +127,11 @@ pub struct Racer {
 impl Racer {
     /// A racer whose ways follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { pilot: Pilot::new(seed), room: None, held: 0 }
+        Self {
+            pilot: Pilot::new(seed),
+            room: None,
+            held: 0,
+        }
     }
 
     /// Whether input is wanted.
@@ -194,8 +198,12 @@ impl Racer {
         struct Setup {
             track: Track,
         }
-        let Ok(room) = RoomView::new(attached) else { return };
-        let Ok(setup) = serde_json::from_str::<Setup>(room.state().setup.get()) else { return };
+        let Ok(room) = RoomView::new(attached) else {
+            return;
+        };
+        let Ok(setup) = serde_json::from_str::<Setup>(room.state().setup.get()) else {
+            return;
+        };
         self.room = Some((room, setup.track));
     }
 

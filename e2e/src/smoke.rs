@@ -33,13 +33,38 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Case)) -> Vec<Case> {
     let patience = options.patience;
     add(case("the page is served", patience, cases::page(first)).await);
     add(case("a guest can log in", patience, cases::login(first)).await);
-    add(case("a bad login is told what is wrong", patience, cases::bad_login(first)).await);
+    add(case(
+        "a bad login is told what is wrong",
+        patience,
+        cases::bad_login(first),
+    )
+    .await);
     add(case("a session is welcomed", patience, cases::welcome(first)).await);
-    add(case("a forged token is turned away", patience, cases::forged(first)).await);
-    add(case("a wrong message is told what is wrong", patience, cases::wrong_message(first)).await);
-    add(case("a second login replaces the first", patience, cases::second_login(first)).await);
+    add(case(
+        "a forged token is turned away",
+        patience,
+        cases::forged(first),
+    )
+    .await);
+    add(case(
+        "a wrong message is told what is wrong",
+        patience,
+        cases::wrong_message(first),
+    )
+    .await);
+    add(case(
+        "a second login replaces the first",
+        patience,
+        cases::second_login(first),
+    )
+    .await);
     let race = race::whole(options);
-    add(case("a race is found, driven, cut, resumed and finished", patience, race).await);
+    add(case(
+        "a race is found, driven, cut, resumed and finished",
+        patience,
+        race,
+    )
+    .await);
     cases
 }
 
@@ -55,5 +80,9 @@ async fn case(
         Ok(Err(failure)) => Some(failure),
         Err(_) => Some(format!("not done within {patience:?}")),
     };
-    Case { name, took: began.elapsed(), failure }
+    Case {
+        name,
+        took: began.elapsed(),
+        failure,
+    }
 }

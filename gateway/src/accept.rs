@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
 use crate::address::AddressBlock;
+use crate::config::Limits;
 use crate::conn::{self, ConnLimits, Ended};
 use crate::echo::{self, Echo};
 use crate::edge::Edge;
@@ -251,15 +252,10 @@ impl Port {
             let (stream, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
             // Where the kernel does not know the option, more waits in it.
             let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+            let limits = self.edge.limits(peer);
             match self.socket {
-                WebSocketPath::Echo => drop(tokio::spawn(run_echo(stream, early, place))),
-                _ => drop(tokio::spawn(run_player(
-                    self.edge.clone(),
-                    stream,
-                    early,
-                    peer,
-                    place,
-                ))),
+                WebSocketPath::Echo => drop(tokio::spawn(run_echo(stream, early, limits, place))),
+                _ => drop(tokio::spawn(run_player(stream, early, limits, peer, place))),
             }
         });
         handshake.response()
@@ -297,31 +293,30 @@ impl Port {
 }
 
 async fn run_player(
-    edge: Arc<Edge>,
     stream: TcpStream,
     early: Vec<u8>,
+    limits: Limits,
     peer: IpAddr,
     place: Arc<Place>,
 ) {
-    let limits = edge.limits(peer);
     let bounds = ConnLimits {
         message_size: limits.message_size.0,
         write_stall: limits.write_stall,
     };
-    let mut player = Player::new(edge.clone(), peer, Timestamp(chassis::clock::now()));
+    let now = Timestamp(chassis::clock::now());
+    let mut player = Player::new(place.edge.clone(), peer, limits, now);
     let ws = conn::open(stream, early, bounds).await;
     let ended = conn::run(ws, &mut player, bounds).await;
-    edge.meters.ended(ended);
+    place.edge.meters.ended(ended);
     if let Ended::ByUs(code) = ended {
         tracing::debug!(%peer, code = code.reason(), "closed a connection");
     }
-    drop(place);
 }
 
-async fn run_echo(stream: TcpStream, early: Vec<u8>, place: Arc<Place>) {
+async fn run_echo(stream: TcpStream, early: Vec<u8>, limits: Limits, place: Arc<Place>) {
     let bounds = ConnLimits {
         message_size: echo::MESSAGE_SIZE,
-        write_stall: Duration::from_secs(10),
+        write_stall: limits.write_stall,
     };
     let ws = conn::open(stream, early, bounds).await;
     let ended = conn::run(ws, &mut Echo::default(), bounds).await;

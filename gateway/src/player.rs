@@ -63,8 +63,7 @@ struct Strikes {
 }
 
 impl Player {
-    pub(crate) fn new(edge: Arc<Edge>, peer: IpAddr, now: Timestamp) -> Self {
-        let limits = edge.limits(peer);
+    pub(crate) fn new(edge: Arc<Edge>, peer: IpAddr, limits: Limits, now: Timestamp) -> Self {
         let heartbeat = edge.config.load().heartbeat;
         Self {
             outbox: Outbox::new(limits.outbox.0),

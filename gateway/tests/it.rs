@@ -1,1 +1,19 @@
-//! Tests.
+//! The gateway as its clients see it: over real sockets, with fake origins behind it.
+//!
+//! - `rig`: a gateway, its two ports and its origins; `origin` is the fake behind it
+//! - `raw`: a WebSocket client that says exactly what a test wants, right or wrong
+//! - `player`: a client of the session protocol on top of it; `web`: plain HTTP
+//! - `conformance`: RFC 6455 against `/debug/echo`
+//! - `bad_input`: what goes wrong at `/v1/ws` and the login, and what the client is told
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod it {
+    mod bad_input;
+    mod conformance;
+    mod origin;
+    mod player;
+    mod raw;
+    mod rig;
+    mod web;
+}

@@ -188,8 +188,7 @@ impl Desk {
     /// arrived, as far as it can.
     fn is_drained(&mut self, now: Timestamp) -> bool {
         let since = *self.draining_since.get_or_insert(now);
-        self.matches.placing() == 0
-            && (now.since(since) >= SETTLE || !self.roster.any_unsettled())
+        self.matches.placing() == 0 && (now.since(since) >= SETTLE || !self.roster.any_unsettled())
     }
 
     /// Brings what was changed about a player under way: events to the client, deadlines to the

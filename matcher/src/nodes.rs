@@ -108,6 +108,8 @@ enum WatchError {
     Silent,
     #[error("ended the watch")]
     Ended,
+    #[error("did not begin with the list of its rooms")]
+    NoList,
 }
 
 impl Nodes {
@@ -243,6 +245,7 @@ impl Nodes {
             .map_err(|_| WatchError::Silent)?
             .map_err(WatchError::Refused)?
             .into_inner();
+        let mut opened = false;
         loop {
             let message = timeout(placing.silence, stream.message())
                 .await
@@ -250,7 +253,11 @@ impl Nodes {
                 .map_err(WatchError::Refused)?
                 .ok_or(WatchError::Ended)?;
             let told = match message.news {
-                Some(PbNews::Open(open)) => Some(self.open(node, &channel, open)),
+                Some(PbNews::Open(open)) => {
+                    opened = true;
+                    Some(self.open(node, &channel, open))
+                }
+                _ if !opened => return Err(WatchError::NoList),
                 Some(PbNews::Ended(ended)) => Some(News::Ended {
                     room: RoomId(ended.room),
                     match_id: MatchId(ended.r#match),

@@ -6,11 +6,11 @@
 //! in the first match of the pass, and what the pass leaves cannot be matched.
 //!
 //! What makes a match:
-//! - Every two tickets of people are within each other's rating window ([`window`]). Bots have
+//! - Every two tickets of people are within each other's rating window (`window`). Bots have
 //!   no window: they play with anyone.
 //! - One region is near enough for all tickets that measured, by each one's own limit.
-//! - Parties are whole, and teams are of equal size ([`packing`]); the split has the smallest
-//!   difference in rating ([`teams`]).
+//! - Parties are whole, and teams are of equal size (`packing`); the split has the smallest
+//!   difference in rating (`teams`).
 //! - It is full of people; or its oldest ticket has waited long enough to begin short-handed, or
 //!   with bots.
 //!
@@ -126,22 +126,44 @@ impl<'a> Pass<'a> {
     /// The best match with `anchor` in it; its tickets are not free any more.
     fn match_of(&mut self, anchor: &Arc<Ticket>) -> Option<Proposal> {
         let goal = self.goal(anchor);
-        let candidates = self.candidates(anchor);
+        // In a crowd the match is among the very nearest: of those who come alone, one with a
+        // smaller spread cannot have a member beyond them. Else look further.
+        let few = 2 * usize::from(self.mode.players.max);
+        let mut found = None;
+        for limit in [few.min(NEAREST), NEAREST] {
+            let candidates = self.candidates(anchor, limit);
+            found = self.best(anchor, &candidates, &goal);
+            let full = found
+                .as_ref()
+                .is_some_and(|(_, selection)| selection.is_full_of_people(&goal));
+            if full || candidates.len() <= limit {
+                break;
+            }
+        }
+        let (region, selection) = found?;
+        Some(self.take(region, selection))
+    }
+
+    fn best(
+        &self,
+        anchor: &Ticket,
+        candidates: &[Candidate],
+        goal: &Goal,
+    ) -> Option<(Option<Region>, Selection)> {
         let mut best: Option<(Option<Region>, Selection)> = None;
-        for region in self.regions(anchor, &candidates) {
+        for region in self.regions(anchor, candidates) {
             let there: Vec<&Candidate> = candidates
                 .iter()
                 .filter(|candidate| self.accepts(&candidate.ticket, region.as_ref()))
                 .collect();
-            let found = window::best(&there, &goal);
+            let found = window::best(&there, goal);
             if let Some(found) = found
                 && best.as_ref().is_none_or(|(_, best)| found.beats(best))
             {
                 best = Some((region, found));
             }
         }
-        let (region, selection) = best?;
-        Some(self.take(region, selection))
+        best
     }
 
     fn goal(&self, anchor: &Ticket) -> Goal {
@@ -160,8 +182,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The anchor and the free tickets nearest to it that could be in a match with it, by rating.
-    fn candidates(&self, anchor: &Arc<Ticket>) -> Vec<Candidate> {
+    /// The anchor and the `limit` free tickets nearest to it that could be in a match with it, by
+    /// rating.
+    fn candidates(&self, anchor: &Arc<Ticket>, limit: usize) -> Vec<Candidate> {
         let own = self.candidate(anchor);
         let accepted = |candidate: &Candidate| {
             candidate.meets(&own) && self.share_a_region(anchor, &candidate.ticket)
@@ -183,7 +206,7 @@ impl<'a> Pass<'a> {
             .filter(accepted)
             .peekable();
         let mut nearest = Vec::new();
-        while nearest.len() < NEAREST {
+        while nearest.len() < limit {
             let up = above.peek().map(|candidate| candidate.distance(&own));
             let down = below.peek().map(|candidate| candidate.distance(&own));
             let next = match (up, down) {
@@ -250,7 +273,9 @@ impl<'a> Pass<'a> {
 
     fn share_a_region(&self, a: &Ticket, b: &Ticket) -> bool {
         a.regions.is_empty() && (b.regions.is_empty() || self.near(b).next().is_some())
-            || self.near(a).any(|(_, region)| self.accepts(b, Some(region)))
+            || self
+                .near(a)
+                .any(|(_, region)| self.accepts(b, Some(region)))
     }
 
     fn take(&mut self, region: Option<Region>, selection: Selection) -> Proposal {

@@ -134,7 +134,13 @@ impl Matcher {
             drain: drain.clone(),
         });
         let inputs = Inputs { mailbox, news };
-        drain.spawn("desk", desk.run(inputs, outcomes, stop.clone()));
+        let desk = desk.run(inputs, outcomes, stop.clone());
+        // A desk that panicked takes the service with it: gateways must not talk to nobody.
+        let stop_with_desk = stop.clone().drop_guard();
+        drain.spawn("desk", async move {
+            let _stop_with_desk = stop_with_desk;
+            desk.await;
+        });
 
         let identity = OriginIdentity {
             node: own,

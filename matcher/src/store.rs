@@ -80,8 +80,7 @@ pub trait TicketStore: Send + Sync + 'static {
     fn settle(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>>;
 
     /// The match failed: its tickets wait again, each with its old age. Gives them.
-    fn give_back(&self, match_id: MatchId)
-    -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>>;
+    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>>;
 
     /// The ticket that `player` is on.
     fn find(&self, player: PlayerId) -> BoxFuture<'_, Result<Option<Found>, EngineError>>;

@@ -41,7 +41,11 @@ pub(crate) struct BotsConfig {
 
 impl Default for BotsConfig {
     fn default() -> Self {
-        Self { spare: 8, most: 64, mode: "race".to_owned() }
+        Self {
+            spare: 8,
+            most: 64,
+            mode: "race".to_owned(),
+        }
     }
 }
 
@@ -74,7 +78,13 @@ impl Drop for Count {
 impl Pool {
     /// A pool whose bots play at `address`.
     pub(crate) fn new(config: BotsConfig, address: Address, signer: Signer) -> Self {
-        Self { config, address, signer, waiting: Arc::default(), alive: Arc::default() }
+        Self {
+            config,
+            address,
+            signer,
+            waiting: Arc::default(),
+            alive: Arc::default(),
+        }
     }
 
     /// Runs until `stop`.
@@ -135,7 +145,8 @@ struct Bot {
 impl Bot {
     /// Waits, races, and waits again, until more bots wait than are wanted or the session ends.
     async fn live(self, waiting: Count, spare: usize) {
-        let mut client = Client::connect(Options::new(vec![self.address.clone()], self.token.clone()));
+        let mut client =
+            Client::connect(Options::new(vec![self.address.clone()], self.token.clone()));
         let mut waiting = Some(waiting);
         let mut racer = Racer::new(self.skill);
         let mut step = tokio::time::interval(INPUT_EVERY);
@@ -149,10 +160,16 @@ impl Bot {
                 }
             };
             match event {
-                None | Some(SessionEvent::Ended(Ended::ByUs | Ended::Closed(_) | Ended::LoginNeeded(_))) => return,
+                None
+                | Some(SessionEvent::Ended(
+                    Ended::ByUs | Ended::Closed(_) | Ended::LoginNeeded(_),
+                )) => return,
                 // After a refusal that passes, such as a matcher that is out of reach.
                 Some(SessionEvent::Refused(error)) if error.code == ErrorCode::Unavailable => {
-                    tokio::time::sleep(Duration::from_millis(error.retry_after_ms.unwrap_or(1_000))).await;
+                    tokio::time::sleep(Duration::from_millis(
+                        error.retry_after_ms.unwrap_or(1_000),
+                    ))
+                    .await;
                     self.queue(&client).await;
                 }
                 Some(SessionEvent::Channel(attached)) if attached.ch == Channel::Match => {
@@ -181,7 +198,10 @@ impl Bot {
     }
 
     async fn queue(&self, client: &Client) {
-        let join = QueueJoin { mode: self.mode.clone(), ..QueueJoin::default() };
+        let join = QueueJoin {
+            mode: self.mode.clone(),
+            ..QueueJoin::default()
+        };
         client.say(ClientMessage::QueueJoin(join)).await;
     }
 }

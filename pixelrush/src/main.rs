@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use chassis::admin::Admin;
 use chassis::drain::{Drain, reloads};
 use chassis::readiness::Readiness;
-use chassis::telemetry::Telemetry;
+use chassis::telemetry::{Chain, Telemetry};
 use clap::Parser;
 use tokio::task::JoinHandle;
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("pixelrush: {}", failure.chain());
+            eprintln!("pixelrush: {}", Chain(&failure));
             ExitCode::FAILURE
         }
     }
@@ -93,13 +93,14 @@ fn watch_for_reloads(
     telemetry: &Telemetry,
 ) -> Result<JoinHandle<()>, Failure> {
     let mut reloads = reloads().map_err(Failure::Signals)?;
-    let (file, host, telemetry) =
-        (file.map(Path::to_path_buf), host.clone(), telemetry.clone());
+    let (file, host, telemetry) = (file.map(Path::to_path_buf), host.clone(), telemetry.clone());
     Ok(tokio::spawn(async move {
         loop {
             reloads.next().await;
             match Settings::load(file.as_deref()) {
-                Err(error) => tracing::error!(%error, "reload refused, the old settings stay"),
+                Err(error) => {
+                    tracing::error!(error = %Chain(&error), "reload refused, the old settings stay")
+                }
                 Ok(settings) => host.reload(settings, &telemetry),
             }
         }

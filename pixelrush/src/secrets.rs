@@ -20,12 +20,20 @@ pub(crate) struct Secrets {
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretsError {
-    #[error("secrets.signing_key_file is not set; make one with `head -c 32 /dev/urandom > FILE` and give the same file to every gateway and matcher")]
+    #[error(
+        "secrets.signing_key_file is not set; make one with `head -c 32 /dev/urandom > FILE` and give the same file to every gateway and matcher"
+    )]
     NotSet,
     #[error("cannot read the key file {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write the key file {}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the key file {} is of no use", path.display())]
     Short { path: PathBuf, source: KeyTooShort },
 }
@@ -33,7 +41,11 @@ pub(crate) enum SecretsError {
 impl Secrets {
     /// The keys that the settings name.
     pub(crate) fn read(settings: &Settings) -> Result<Self, SecretsError> {
-        let path = settings.secrets.signing_key_file.as_deref().ok_or(SecretsError::NotSet)?;
+        let path = settings
+            .secrets
+            .signing_key_file
+            .as_deref()
+            .ok_or(SecretsError::NotSet)?;
         let key = read(path)?;
         let id_key = match &settings.secrets.id_key_file {
             Some(path) => read(path)?,
@@ -61,24 +73,40 @@ impl Secrets {
     }
 
     fn new(path: &Path, key: &[u8], id_key: Vec<u8>) -> Result<Self, SecretsError> {
-        let signer = Signer::new(key)
-            .map_err(|source| SecretsError::Short { path: path.to_path_buf(), source })?;
-        Ok(Self { signer, id_key: id_key.into() })
+        let signer = Signer::new(key).map_err(|source| SecretsError::Short {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self {
+            signer,
+            id_key: id_key.into(),
+        })
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SecretsError> {
-    fs::read(path).map_err(|source| SecretsError::Read { path: path.to_path_buf(), source })
+    fs::read(path).map_err(|source| SecretsError::Read {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn make(path: &Path) -> Result<(), SecretsError> {
-    let failed = |source| SecretsError::Write { path: path.to_path_buf(), source };
+    let failed = |source| SecretsError::Write {
+        path: path.to_path_buf(),
+        source,
+    };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(&rand::random::<[u8; MIN_KEY]>()).map_err(failed)
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(&rand::random::<[u8; MIN_KEY]>())
+        .map_err(failed)
 }
 
 #[cfg(test)]
@@ -104,6 +132,9 @@ mod tests {
         fs::write(&path, b"secret").expect("written");
         let mut settings = Settings::default();
         settings.secrets.signing_key_file = Some(path);
-        assert!(matches!(Secrets::read(&settings), Err(SecretsError::Short { .. })));
+        assert!(matches!(
+            Secrets::read(&settings),
+            Err(SecretsError::Short { .. })
+        ));
     }
 }

@@ -9,7 +9,7 @@ use chassis::admin::Admin;
 use chassis::drain::Drain;
 use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
-use chassis::telemetry::Telemetry;
+use chassis::telemetry::{Chain, Telemetry};
 use engine::Engine;
 use gateway::{Gateway, Origins, Parts};
 use matcher::SyncdNode;
@@ -47,20 +47,6 @@ pub(crate) enum Failure {
     Matcher(#[from] matcher::BuildError),
 }
 
-impl Failure {
-    /// The whole chain in one line.
-    pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
-    }
-}
-
 /// What every service of a process shares.
 #[derive(Clone)]
 pub(crate) struct Host {
@@ -90,7 +76,10 @@ impl Drop for AbortOnDrop {
 
 impl Running {
     pub(crate) fn new(tasks: Vec<JoinHandle<()>>, admin: JoinHandle<()>) -> Self {
-        Self { tasks, _admin: AbortOnDrop(admin) }
+        Self {
+            tasks,
+            _admin: AbortOnDrop(admin),
+        }
     }
 
     /// Waits until every service has drained.
@@ -106,7 +95,13 @@ impl Host {
     pub(crate) fn new(settings: Settings, drain: Drain, readiness: Readiness) -> Self {
         let (matcher, _) = watch::channel(Arc::new(settings.matcher.clone()));
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        Self { settings, drain, readiness, gateway: Arc::default(), matcher }
+        Self {
+            settings,
+            drain,
+            readiness,
+            gateway: Arc::default(),
+            matcher,
+        }
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -120,7 +115,9 @@ impl Host {
     }
 
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        Ok(Engine::embedded(self.settings().engine.data_dir.as_deref())?)
+        Ok(Engine::embedded(
+            self.settings().engine.data_dir.as_deref(),
+        )?)
     }
 
     /// Applies what can change while running, and names what cannot.
@@ -136,7 +133,11 @@ impl Host {
         }
         self.matcher.send_replace(Arc::new(new.matcher.clone()));
         self.settings.store(Arc::new(new));
-        tracing::info!(?live, ?waiting, "settings reloaded; those that wait need a restart");
+        tracing::info!(
+            ?live,
+            ?waiting,
+            "settings reloaded; those that wait need a restart"
+        );
     }
 
     /// Starts a gateway on `listener`; gives it with the task that serves its public port.
@@ -180,7 +181,7 @@ impl Host {
         let matcher = matcher::build(self.matcher.subscribe(), dependencies)?;
         Ok(tokio::spawn(async move {
             if let Err(error) = matcher.run(incoming).await {
-                tracing::error!(%error, "the matcher ended");
+                tracing::error!(error = %Chain(&error), "the matcher ended");
             }
         }))
     }
@@ -273,7 +274,10 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub(crate) fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
@@ -282,7 +286,12 @@ pub(crate) fn raise_file_limit() {
 impl Settings {
     /// Whether a gateway of its own has what it needs.
     pub(crate) fn gateway_is_whole(&self) -> Result<(), Failure> {
-        let known: Vec<_> = self.gateway.rooms.iter().map(|origin| &origin.name).collect();
+        let known: Vec<_> = self
+            .gateway
+            .rooms
+            .iter()
+            .map(|origin| &origin.name)
+            .collect();
         let missing: Vec<_> = self
             .matcher
             .nodes

@@ -70,9 +70,12 @@ impl Settings {
 
     /// What changed, split into what applies at once and what waits for a restart.
     pub(crate) fn changes(&self, new: &Self) -> (Vec<String>, Vec<String>) {
-        chassis::config::changes(self, new).into_iter().partition(|path| {
-            LIVE.iter().any(|live| path == live || path.starts_with(&format!("{live}.")))
-        })
+        chassis::config::changes(self, new)
+            .into_iter()
+            .partition(|path| {
+                LIVE.iter()
+                    .any(|live| path == live || path.starts_with(&format!("{live}.")))
+            })
     }
 
     /// The settings as an operator may see them. Keys are files or hashes, so nothing is secret;
@@ -100,8 +103,10 @@ mod tests {
             .unwrap_or_else(|error| panic!("{error}"));
         let differences = chassis::config::changes(&Settings::default(), &read);
         let meant = ["gateway.rooms", "matcher.nodes", "secrets.signing_key_file"];
-        let others: Vec<_> =
-            differences.iter().filter(|path| !meant.contains(&path.as_str())).collect();
+        let others: Vec<_> = differences
+            .iter()
+            .filter(|path| !meant.contains(&path.as_str()))
+            .collect();
         assert!(others.is_empty(), "{others:?}");
     }
 

@@ -32,7 +32,10 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
         region: None,
     }];
     let origins = Origins {
-        matcher: (settings.matcher.node.clone(), Endpoint::Memory(matcher_endpoint)),
+        matcher: (
+            settings.matcher.node.clone(),
+            Endpoint::Memory(matcher_endpoint),
+        ),
         rooms: BTreeMap::from([(syncd_node, Endpoint::Memory(syncd_endpoint))]),
     };
     let syncd = host.start_syncd(Incoming::Memory(syncd_incoming), &engine);

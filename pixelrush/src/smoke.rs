@@ -17,7 +17,11 @@ pub(crate) async fn run(args: &SmokeArgs) -> ExitCode {
     let cases = smoke::run(&options, |case| match &case.failure {
         None => println!("ok      {:>6.1}s  {}", case.took.as_secs_f64(), case.name),
         Some(failure) => {
-            println!("FAILED  {:>6.1}s  {}: {failure}", case.took.as_secs_f64(), case.name);
+            println!(
+                "FAILED  {:>6.1}s  {}: {failure}",
+                case.took.as_secs_f64(),
+                case.name
+            );
         }
     })
     .await;
@@ -29,5 +33,9 @@ pub(crate) async fn run(args: &SmokeArgs) -> ExitCode {
         eprintln!("pixelrush: cannot write {}: {error}", path.display());
         return ExitCode::FAILURE;
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

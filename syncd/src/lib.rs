@@ -5,12 +5,31 @@
 //! - [`room`]: one game with its players: commands in, events and snapshots out
 //! - `viewer`, `interest`, `delta`: what each player is shown, and its bytes
 //! - [`recording`]: a room's commands, run again
+//! - `ticker`: when steps are due
+//!
+//! Around it:
+//! - `grpc`: gateways' streams and matchers' calls come in, and are handed to a worker
+//! - `host`: which rooms there are, on which worker
+//! - `worker`: steps many rooms, speaks for them to gateways
+//! - `results`: what becomes of a room that ended
+//! - [`config`], `meters`; [`build`], [`Syncd::serve`]: the service
 
+pub mod config;
 pub mod game;
 pub mod games;
 pub mod recording;
 pub mod room;
 
 mod delta;
+mod grpc;
+mod host;
 mod interest;
+mod meters;
+mod results;
+mod service;
+mod ticker;
 mod viewer;
+mod worker;
+
+pub use config::Config;
+pub use service::{Parts, Syncd, build, build_with};

@@ -178,6 +178,11 @@ impl Room {
         }
     }
 
+    /// Sets the tick phase of snapshots, of a room that has not taken a step yet.
+    pub fn set_snapshot_phase(&mut self, phase: u32) {
+        self.setup.rules.snapshot_phase = phase;
+    }
+
     /// The room's id.
     pub fn id(&self) -> RoomId {
         self.setup.room
@@ -212,6 +217,16 @@ impl Room {
     /// How each seat did, once the game is over.
     pub fn result(&self) -> Option<Vec<SeatResult>> {
         self.over_at.map(|_| self.game.result())
+    }
+
+    /// Whether the game is over. The room lingers.
+    pub fn is_over(&self) -> bool {
+        self.over_at.is_some()
+    }
+
+    /// The connection that `seat` is attached by, or was last.
+    pub fn attempt_of(&self, seat: Seat) -> Option<u32> {
+        Some(self.members.get(seat.index())?.claim?.attempt)
     }
 
     /// The seat of `player`.

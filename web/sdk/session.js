@@ -391,7 +391,7 @@ export class Session {
     this.#state = 'connecting';
     this.#attempt += 1;
     // Longer each time, up to four times: on a slow network the first deadline is too short.
-    const patience = this.#config.connectTimeout * 2 ** Math.min(this.#backoff.failures, 2);
+    const patience = this.#config.connectTimeout * 2 ** Math.min(Math.max(this.#backoff.failures - 1, 0), 2);
     this.#timers.set('connect', now + patience);
     this.#outputs.push({ type: 'connect', address: this.#address });
   }

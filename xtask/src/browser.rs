@@ -9,7 +9,9 @@ use crate::run::{Failed, cargo, command, root};
 pub(crate) fn test() -> Result<(), Failed> {
     install::programs()?;
     install::node_packages()?;
-    command("sh", &["-c", "node --test *.test.js"]).inside("web/tests").run()?;
+    command("sh", &["-c", "node --test *.test.js"])
+        .inside("web/tests")
+        .run()?;
     cargo(&["build", "--package", "pixelrush"])?;
     let mut server = Server::start()?;
     let shots = root().join("target/browser");
@@ -37,16 +39,23 @@ impl Server {
             .env("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0")
             .env("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0")
             .spawn()?;
-        let output = child.stdout.take().ok_or_else(|| Failed("no output to read".to_owned()))?;
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| Failed("no output to read".to_owned()))?;
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let url = lines.find_map(|line| {
-            line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+            line.split_whitespace()
+                .find(|word| word.starts_with("http://"))
+                .map(str::to_owned)
         });
         match url {
             Some(url) => Ok(Self { child, url }),
             None => {
                 let _ = child.kill();
-                Err(Failed("the server ended without saying where it is".to_owned()))
+                Err(Failed(
+                    "the server ended without saying where it is".to_owned(),
+                ))
             }
         }
     }

@@ -30,7 +30,9 @@ pub(crate) fn programs() -> Result<(), Failed> {
 
 /// The packages that the browser test uses, as its lock file names them.
 pub(crate) fn node_packages() -> Result<(), Failed> {
-    command("npm", &["ci", "--no-audit", "--no-fund"]).inside("web/tests").run()
+    command("npm", &["ci", "--no-audit", "--no-fund"])
+        .inside("web/tests")
+        .run()
 }
 
 fn apt(arguments: &[&str]) -> Result<(), Failed> {

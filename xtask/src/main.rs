@@ -44,7 +44,15 @@ fn main() -> ExitCode {
 
 fn test() -> Result<(), Failed> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
     cargo(&["build", "--package", "pixelrush"])?;
     cargo(&["test", "--workspace"])?;
     browser::test()

@@ -30,7 +30,10 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Step {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
-    Step { text: format!("{program} {}", arguments.join(" ")), command }
+    Step {
+        text: format!("{program} {}", arguments.join(" ")),
+        command,
+    }
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failed> {
@@ -63,7 +66,9 @@ impl Step {
     pub(crate) fn spawn(mut self) -> Result<std::process::Child, Failed> {
         println!("$ {} &", self.text);
         self.command.stdout(std::process::Stdio::piped());
-        self.command.spawn().map_err(|error| Failed(format!("cannot run `{}`: {error}", self.text)))
+        self.command
+            .spawn()
+            .map_err(|error| Failed(format!("cannot run `{}`: {error}", self.text)))
     }
 }
 

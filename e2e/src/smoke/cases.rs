@@ -18,15 +18,21 @@ pub(super) async fn page(target: &Address) -> Outcome {
         }
     }
     let (status, _) = get(target, "/no-such-page").await?;
-    expect(status == StatusCode::NOT_FOUND, || format!("/no-such-page answers {status}"))
+    expect(status == StatusCode::NOT_FOUND, || {
+        format!("/no-such-page answers {status}")
+    })
 }
 
 pub(super) async fn login(target: &Address) -> Outcome {
     let first = guest(target, "smoke-device-1").await?;
     let again = guest(target, "smoke-device-1").await?;
     let other = guest(target, "smoke-device-2").await?;
-    expect(first.player == again.player, || "the same device is two players".to_owned())?;
-    expect(first.player != other.player, || "two devices are one player".to_owned())
+    expect(first.player == again.player, || {
+        "the same device is two players".to_owned()
+    })?;
+    expect(first.player != other.player, || {
+        "two devices are one player".to_owned()
+    })
 }
 
 pub(super) async fn bad_login(target: &Address) -> Outcome {
@@ -60,7 +66,9 @@ pub(super) async fn welcome(target: &Address) -> Outcome {
         }
     }
     client.close().await;
-    expect(welcomed, || "no welcome before the match channel".to_owned())
+    expect(welcomed, || {
+        "no welcome before the match channel".to_owned()
+    })
 }
 
 pub(super) async fn forged(target: &Address) -> Outcome {
@@ -83,16 +91,18 @@ pub(super) async fn forged(target: &Address) -> Outcome {
 
 pub(super) async fn wrong_message(target: &Address) -> Outcome {
     let mut client = connect(target, "smoke-device-1").await?;
-    let mode = "no-such-mode".to_owned();
     while let Some(event) = client.next().await {
         match event {
             SessionEvent::Channel(_) => {
-                let join = QueueJoin { mode: mode.clone(), ..QueueJoin::default() };
+                let join = QueueJoin {
+                    mode: "no-such-mode".to_owned(),
+                    ..QueueJoin::default()
+                };
                 client.say(ClientMessage::QueueJoin(join)).await;
             }
             SessionEvent::Refused(error) => {
                 client.close().await;
-                let named = error.message.contains(&mode);
+                let named = error.field.as_deref() == Some("mode");
                 return expect(error.code == ErrorCode::ModeUnknown && named, || {
                     format!("refused by {error}")
                 });
@@ -113,7 +123,9 @@ pub(super) async fn second_login(target: &Address) -> Outcome {
     while let Some(event) = first.next().await {
         if let SessionEvent::Ended(why) = event {
             second.close().await;
-            return expect(why == Ended::Closed(Some(replaced)), || format!("ended: {why:?}"));
+            return expect(why == Ended::Closed(Some(replaced)), || {
+                format!("ended: {why:?}")
+            });
         }
     }
     Err("the first session ended without a word".to_owned())
@@ -131,16 +143,23 @@ async fn wait_for_match_channel(client: &mut Client) -> Outcome {
 }
 
 pub(super) async fn guest(target: &Address, device: &str) -> Result<login::Login, String> {
-    login::guest(target, device, "Smoke").await.map_err(|error| error.to_string())
+    login::guest(target, device, "Smoke")
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn connect(target: &Address, device: &str) -> Result<Client, String> {
     let login = guest(target, device).await?;
-    Ok(Client::connect(Options::new(vec![target.clone()], login.token)))
+    Ok(Client::connect(Options::new(
+        vec![target.clone()],
+        login.token,
+    )))
 }
 
 async fn get(target: &Address, path: &str) -> Result<(StatusCode, bytes::Bytes), String> {
-    call(target, Method::GET, path, String::new()).await.map_err(|error| error.to_string())
+    call(target, Method::GET, path, String::new())
+        .await
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn expect(held: bool, otherwise: impl FnOnce() -> String) -> Outcome {

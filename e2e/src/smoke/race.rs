@@ -20,15 +20,21 @@ pub(super) async fn whole(options: &Options) -> Result<(), String> {
     let (cut, plain) = (cut?, plain?);
     check(&cut)?;
     check(&plain)?;
-    expect(cut.freezes.len() == 1, || format!("{} losses instead of one", cut.freezes.len()))
+    expect(cut.freezes.len() == 1, || {
+        format!("{} losses instead of one", cut.freezes.len())
+    })
 }
 
 /// What has to hold for everyone who raced.
 fn check(seen: &Seen) -> Result<(), String> {
     seen.check_history()?;
     expect(seen.rooms.len() == 1, || format!("rooms: {:?}", seen.rooms))?;
-    expect(seen.snapshots > 50, || format!("only {} snapshots", seen.snapshots))?;
+    expect(seen.snapshots > 50, || {
+        format!("only {} snapshots", seen.snapshots)
+    })?;
     let result = seen.result.as_ref().ok_or("no result")?;
     let standings = result["standings"].as_array().map_or(0, Vec::len);
-    expect(standings >= 2, || format!("a result without standings: {result}"))
+    expect(standings >= 2, || {
+        format!("a result without standings: {result}")
+    })
 }

@@ -135,7 +135,7 @@ impl<'a> Driver<'a> {
                 Poll::Ready(Some(Err(error))) => return Err(ended_by(&error)),
                 Poll::Ready(Some(Ok(message))) => message,
             };
-            let wire = ws.get_mut().take_received();
+            let wire = (*ws).get_mut().take_received();
             match message {
                 Message::Ping(_) | Message::Pong(_) => handler.handle_alive(now, wire),
                 message => handler.handle_message(now, message, wire),

@@ -5,7 +5,6 @@ use protocol::close::CloseCode;
 use protocol::control::{ErrorCode, ErrorMessage};
 use protocol::frame::Ack;
 use protocol::id::{PlayerId, SessionId};
-use protocol::log::Attach;
 use protocol::time::Timestamp;
 use rpc::inbound::AttachRequest;
 use rpc::origin::StreamId;
@@ -60,12 +59,7 @@ impl Desk {
         player.name = request.name;
         player.rating = request.rating;
         player.bot = request.bot;
-        let mode = match request.mode {
-            // Nothing is left of what it would go on from.
-            Attach::Continue if is_new => Attach::Fresh,
-            mode => mode,
-        };
-        let attached = player.log.attach(mode, fresh_epoch());
+        let attached = player.log.attach(request.mode, fresh_epoch());
         player.next_state = now;
         let state = player.state(now);
         if let Some(batch) = self.outbox.to(stream) {

@@ -143,12 +143,18 @@ impl Desk {
             connection: room.connection,
             players: placement.players,
         };
+        let view = self.matches.nodes.get(&running.node);
+        let lost = view.is_some_and(|view| view.has_lost(&running));
         self.matches.running.insert(match_id, running);
-        let ended = placement.ended.iter().find(|(ended, _)| *ended == room.room);
+        let ended = placement
+            .ended
+            .iter()
+            .find(|(ended, _)| *ended == room.room);
         if let Some((_, ending)) = ended {
             self.end_match(match_id, *ending);
+        } else if lost {
+            self.end_match(match_id, Ending::Lost);
         }
-        self.reconcile(&room.node);
     }
 
     /// Gives a player the seat, unless the player has left in the meantime.
@@ -164,7 +170,10 @@ impl Desk {
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        let Some(queued) = player.queued().filter(|queued| queued.placing == Some(match_id)) else {
+        let Some(queued) = player
+            .queued()
+            .filter(|queued| queued.placing == Some(match_id))
+        else {
             return;
         };
         let (waited, expected) = (now.since(queued.since), queued.expected);

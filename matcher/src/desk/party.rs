@@ -175,7 +175,10 @@ mod tests {
         let anywhere = BTreeMap::new();
         let common = common_regions([&one, &anywhere, &other].into_iter());
         assert_eq!(common, Some(regions(&[("east", 50)])));
-        assert_eq!(common_regions([&anywhere].into_iter()), Some(BTreeMap::new()));
+        assert_eq!(
+            common_regions([&anywhere].into_iter()),
+            Some(BTreeMap::new())
+        );
         let apart = regions(&[("south", 1)]);
         assert_eq!(common_regions([&one, &apart].into_iter()), None);
     }

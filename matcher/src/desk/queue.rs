@@ -116,9 +116,8 @@ impl Desk {
         &self,
         measured: &BTreeMap<String, u32>,
     ) -> Result<BTreeMap<Region, u32>, ErrorMessage> {
-        let refused = |message: String| {
-            Err(ErrorMessage::new(ErrorCode::BadField, message).field("regions"))
-        };
+        let refused =
+            |message: String| Err(ErrorMessage::new(ErrorCode::BadField, message).field("regions"));
         if measured.len() > MAX_REGIONS {
             return refused(format!("at most {MAX_REGIONS} regions"));
         }
@@ -342,7 +341,11 @@ impl Desk {
         };
         let waited = now.since(queued.since);
         let mode = &queued.wish.mode;
-        let gathering = queued.wish.party.as_ref().filter(|_| queued.ticket.is_none());
+        let gathering = queued
+            .wish
+            .party
+            .as_ref()
+            .filter(|_| queued.ticket.is_none());
         let estimate = self
             .estimates
             .get(mode)

@@ -33,7 +33,10 @@ impl Desk {
         metrics.tickets.set(waiting.len() as f64);
         metrics.queued.set(players as f64);
 
-        let most = config.placing.at_once.saturating_sub(self.matches.placing());
+        let most = config
+            .placing
+            .at_once
+            .saturating_sub(self.matches.placing());
         let closed = self.parts.drain.is_draining()
             || now < self.pause_until
             || !self.parts.nodes.any_usable();

@@ -187,10 +187,7 @@ mod tests {
 
     #[test]
     fn the_first_in_the_list_fill_a_match() {
-        assert_eq!(
-            chosen(&[1; 5], goal(1, 3, 3, 0)),
-            Some((vec![0, 1, 2], 0))
-        );
+        assert_eq!(chosen(&[1; 5], goal(1, 3, 3, 0)), Some((vec![0, 1, 2], 0)));
         assert_eq!(chosen(&[1; 2], goal(1, 3, 3, 0)), None);
     }
 

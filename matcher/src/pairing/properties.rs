@@ -310,9 +310,7 @@ fn ids(proposal: &Proposal) -> Vec<u64> {
 
 #[test]
 fn a_full_match_does_not_wait() {
-    let waiting: Vec<_> = (1..=8)
-        .map(|number| solo(number, 1500, 0, false))
-        .collect();
+    let waiting: Vec<_> = (1..=8).map(|number| solo(number, 1500, 0, false)).collect();
     assert_eq!(pair(&race(), &waiting, NOW, 9).len(), 1);
     assert_eq!(pair(&race(), &waiting[..7], NOW, 9).len(), 0);
 }
@@ -366,10 +364,20 @@ fn a_crowd_is_paired_by_nearness() {
     })
     .unwrap();
     let waiting: Vec<_> = (0..400)
-        .map(|number| solo(number, 1000 + i32::try_from(number).unwrap() * 7 % 1000, 1, false))
+        .map(|number| {
+            solo(
+                number,
+                1000 + i32::try_from(number).unwrap() * 7 % 1000,
+                1,
+                false,
+            )
+        })
         .collect();
     let proposals = pair(&duel, &waiting, NOW, usize::MAX);
     assert_eq!(proposals.len(), 200);
     let near = proposals.iter().filter(|one| one.spread <= 5).count();
-    assert!(near > 100, "only {near} of 200 within five points, out of 1000");
+    assert!(
+        near > 100,
+        "only {near} of 200 within five points, out of 1000"
+    );
 }

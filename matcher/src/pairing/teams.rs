@@ -97,11 +97,7 @@ impl Search<'_> {
     }
 
     fn finish(&mut self) {
-        if self
-            .teams
-            .iter()
-            .any(|team| team.players != self.team_size)
-        {
+        if self.teams.iter().any(|team| team.players != self.team_size) {
             return;
         }
         let ratings = || self.teams.iter().map(|team| team.rating);
@@ -162,7 +158,7 @@ mod tests {
                 .map(|(size, rating)| Unit { size, rating: rating * i64::from(size) })
                 .collect();
             let players: u8 = units.iter().map(|unit| unit.size).sum();
-            prop_assume!(players % teams == 0);
+            prop_assume!(players.is_multiple_of(teams));
             let team_size = players / teams;
             if let Some(fairest) = smallest_difference(&units, teams, team_size) {
                 let split = split(&units, teams, team_size);
@@ -174,7 +170,10 @@ mod tests {
     #[test]
     fn a_large_match_is_split_within_the_budget() {
         let units: Vec<Unit> = (0..64)
-            .map(|n| Unit { size: 1, rating: 1000 + n * n })
+            .map(|n| Unit {
+                size: 1,
+                rating: 1000 + n * n,
+            })
             .collect();
         let split = split(&units, 2, 32);
         assert!(difference(&units, &split, 2, 32).is_some_and(|difference| difference <= 2));

@@ -48,15 +48,14 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether nobody else would fit in.
+    pub(super) fn is_full_of_people(&self, goal: &Goal) -> bool {
+        self.people == goal.teams * goal.largest
+    }
+
     /// Whether it is the better match for the same anchor.
     pub(super) fn beats(&self, other: &Self) -> bool {
-        let rank = |one: &Self| {
-            (
-                one.people,
-                one.team_size,
-                std::cmp::Reverse(one.spread),
-            )
-        };
+        let rank = |one: &Self| (one.people, one.team_size, std::cmp::Reverse(one.spread));
         rank(self) > rank(other)
     }
 }

@@ -61,7 +61,11 @@ async fn tickets_wait_by_age_in_their_own_queue(store: &dyn TicketStore) {
     ] {
         assert_eq!(add(store, one).await, Added::Waiting);
     }
-    assert_eq!(waiting(store, "race").await, [2, 4, 1], "by age, then by id");
+    assert_eq!(
+        waiting(store, "race").await,
+        [2, 4, 1],
+        "by age, then by id"
+    );
     assert_eq!(waiting(store, "duel").await, [3]);
     clear(store, &[1, 2, 3, 4]).await;
 }

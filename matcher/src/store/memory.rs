@@ -71,10 +71,7 @@ impl TicketStore for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 
-    fn give_back(
-        &self,
-        match_id: MatchId,
-    ) -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>> {
+    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>> {
         Box::pin(ready(Ok(self.state.lock().give_back(match_id))))
     }
 
@@ -218,6 +215,7 @@ mod tests {
         store.add(first.clone()).await.unwrap();
         let refused = store.add(second).await;
         assert!(matches!(refused, Err(EngineError::Full { limit: 1, .. })));
-        assert_eq!(store.add(first).await.is_ok(), true);
+        let again = store.add(first).await.unwrap();
+        assert!(matches!(again, Added::Kept(_)), "{again:?}");
     }
 }

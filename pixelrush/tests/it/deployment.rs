@@ -51,12 +51,20 @@ impl Deployment {
                 start_as(&path, node, "gateway", &own)
             })
             .into();
-        Self { gateways, matcher, syncd, _folder: folder }
+        Self {
+            gateways,
+            matcher,
+            syncd,
+            _folder: folder,
+        }
     }
 
     /// The gateways' public addresses.
     pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.gateways.iter().map(|gateway| address(&gateway.url())).collect()
+        self.gateways
+            .iter()
+            .map(|gateway| address(&gateway.url()))
+            .collect()
     }
 
     /// What the processes logged, for a test that fails.
@@ -78,7 +86,7 @@ const MODES: &str = r#"
 game = "race"
 players = { min = 8, max = 8 }
 bots = false
-settings = { laps = 1, countdown = 1 }
+settings = { laps = 1, countdown = "1s" }
 "#;
 
 pub(crate) fn address(url: &str) -> Address {

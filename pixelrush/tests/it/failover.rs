@@ -55,8 +55,10 @@ async fn race_through(
         Ok(Err(failure)) => panic!("{failure}\n{}", deployment.logs()),
         Err(_) => panic!("not done within {PATIENCE:?}\n{}", deployment.logs()),
     };
-    let mut freezes: Vec<Duration> =
-        everyone.iter().flat_map(|seen| seen.freezes.iter().copied()).collect();
+    let mut freezes: Vec<Duration> = everyone
+        .iter()
+        .flat_map(|seen| seen.freezes.iter().copied())
+        .collect();
     freezes.sort_unstable();
     println!("gateway {name}: freezes {freezes:?}");
 }
@@ -76,9 +78,16 @@ async fn run(targets: Vec<Address>, fault: impl Fn(usize)) -> Result<Vec<Seen>, 
     for player in &mut players {
         before.push(player.until(|seen| seen.is_racing).await?);
     }
-    let on_second = before.iter().filter(|seen| seen.nodes[0] == "gateway-2").count();
+    let on_second = before
+        .iter()
+        .filter(|seen| seen.nodes[0] == "gateway-2")
+        .count();
     let victim = usize::from(on_second > PLAYERS as usize / 2);
-    let (dead, alive) = if victim == 0 { ("gateway-1", "gateway-2") } else { ("gateway-2", "gateway-1") };
+    let (dead, alive) = if victim == 0 {
+        ("gateway-1", "gateway-2")
+    } else {
+        ("gateway-2", "gateway-1")
+    };
     fault(victim);
     let mut everyone = Vec::new();
     for player in players {
@@ -89,7 +98,10 @@ async fn run(targets: Vec<Address>, fault: impl Fn(usize)) -> Result<Vec<Seen>, 
     }
     let first = everyone[0].told_to_all();
     match everyone.iter().find(|seen| seen.told_to_all() != first) {
-        Some(other) => Err(format!("{first:?}\nbut another player saw\n{:?}", other.told_to_all())),
+        Some(other) => Err(format!(
+            "{first:?}\nbut another player saw\n{:?}",
+            other.told_to_all()
+        )),
         None => Ok(everyone),
     }
 }
@@ -101,7 +113,10 @@ fn check(seen: &Seen, dead: &str, alive: &str) -> Result<(), String> {
     }
     let hit = seen.nodes[0] == dead;
     if hit != (seen.losses > 0) || hit != !seen.freezes.is_empty() {
-        return Err(format!("{} losses and freezes {:?} on {}", seen.losses, seen.freezes, seen.nodes[0]));
+        return Err(format!(
+            "{} losses and freezes {:?} on {}",
+            seen.losses, seen.freezes, seen.nodes[0]
+        ));
     }
     if seen.nodes.last().is_none_or(|node| node != alive) {
         return Err(format!("went {:?}, not to {alive}", seen.nodes));

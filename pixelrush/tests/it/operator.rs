@@ -15,7 +15,12 @@ use crate::deployment::{address, binary, write};
 fn check(config: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let file = write(folder.path(), "checked", config);
-    Command::new(binary()).arg("--config").arg(&file).arg("--check").output().expect("it runs")
+    Command::new(binary())
+        .arg("--config")
+        .arg(&file)
+        .arg("--check")
+        .output()
+        .expect("it runs")
 }
 
 #[test]
@@ -24,7 +29,10 @@ fn a_configuration_is_checked_and_a_wrong_key_is_named_with_its_nearest() {
     let refused = check("[gateway]\nlisen = \"127.0.0.1:1\"\n");
     let told = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success());
-    assert!(told.contains("gateway.lisen") && told.contains("listen"), "{told}");
+    assert!(
+        told.contains("gateway.lisen") && told.contains("listen"),
+        "{told}"
+    );
     let refused = check("[gateway.heartbeat]\ninterval = 25\n");
     let told = String::from_utf8_lossy(&refused.stderr);
     assert!(told.contains("gateway.heartbeat.interval"), "{told}");
@@ -32,7 +40,10 @@ fn a_configuration_is_checked_and_a_wrong_key_is_named_with_its_nearest() {
 
 #[test]
 fn a_service_of_its_own_says_what_it_lacks() {
-    let output = Command::new(binary()).arg("gateway").output().expect("it runs");
+    let output = Command::new(binary())
+        .arg("gateway")
+        .output()
+        .expect("it runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(told.contains("secrets.signing_key_file"), "{told}");
@@ -48,22 +59,42 @@ async fn health_metrics_and_reload_are_there_at_the_private_port() {
     let server = Process::start(binary(), &arguments, crate::deployment::NONE, &log)
         .unwrap_or_else(|error| panic!("{error}"));
     let private = private_port(&server);
-    eventually("ready", async || get(&private, "/readyz").await.0 == StatusCode::OK).await;
+    eventually("ready", async || {
+        get(&private, "/readyz").await.0 == StatusCode::OK
+    })
+    .await;
     let (status, metrics) = get(&private, "/metrics").await;
     assert_eq!(status, StatusCode::OK);
-    assert!(metrics.contains("gateway_connections") && metrics.contains("process_resident_memory_bytes"), "{metrics}");
+    assert!(
+        metrics.contains("gateway_connections")
+            && metrics.contains("process_resident_memory_bytes"),
+        "{metrics}"
+    );
 
-    write(folder.path(), "single", &format!("{base}[gateway.limits]\nconnections = 7\n[gateway.drain]\nspread = \"1s\"\n"));
+    write(
+        folder.path(),
+        "single",
+        &format!("{base}[gateway.limits]\nconnections = 7\n[gateway.drain]\nspread = \"1s\"\n"),
+    );
     server.signal(Signal::HUP);
-    eventually("reloaded", async || server.log().contains("settings reloaded")).await;
+    eventually("reloaded", async || {
+        server.log().contains("settings reloaded")
+    })
+    .await;
     let log = server.log();
-    assert!(log.contains("gateway.limits.connections") && log.contains("gateway.drain.spread"), "{log}");
+    assert!(
+        log.contains("gateway.limits.connections") && log.contains("gateway.drain.spread"),
+        "{log}"
+    );
     let (_, config) = get(&private, "/admin/config").await;
     assert!(config.contains("\"connections\":7"), "{config}");
 
     write(folder.path(), "single", "[gateway]\nconections = 7\n");
     server.signal(Signal::HUP);
-    eventually("refused", async || server.log().contains("the old settings stay")).await;
+    eventually("refused", async || {
+        server.log().contains("the old settings stay")
+    })
+    .await;
     let (_, config) = get(&private, "/admin/config").await;
     assert!(config.contains("\"connections\":7"), "{config}");
 }
@@ -71,7 +102,11 @@ async fn health_metrics_and_reload_are_there_at_the_private_port() {
 #[test]
 fn every_log_line_is_json() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = write(folder.path(), "single", "[gateway]\nlisten = \"127.0.0.1:0\"\n");
+    let file = write(
+        folder.path(),
+        "single",
+        "[gateway]\nlisten = \"127.0.0.1:0\"\n",
+    );
     let log = folder.path().join("single.log");
     let arguments = ["--config", file.to_str().expect("a path in UTF-8")];
     let mut server = Process::start(binary(), &arguments, crate::deployment::NONE, &log)
@@ -96,7 +131,10 @@ fn private_port(server: &Process) -> Address {
         if let Some(found) = parsed.and_then(|line| find_address(&line)) {
             return address(&format!("http://{found}"));
         }
-        assert!(began.elapsed() < Duration::from_secs(10), "no private port in\n{log}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "no private port in\n{log}"
+        );
         std::thread::yield_now();
     }
 }

@@ -6,8 +6,10 @@ use std::process::Command;
 
 use crate::deployment::binary;
 
-const FREE_PORTS: [(&str, &str); 2] =
-    [("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0"), ("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0")];
+const FREE_PORTS: [(&str, &str); 2] = [
+    ("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0"),
+    ("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0"),
+];
 
 #[test]
 fn the_smoke_suite_passes_against_the_main_job_and_it_drains_on_sigterm() {
@@ -26,7 +28,11 @@ fn the_smoke_suite_passes_against_the_main_job_and_it_drains_on_sigterm() {
     let report = std::fs::read_to_string(&junit).expect("a report");
     assert!(report.contains("failures=\"0\""), "{report}");
     server.signal(Signal::TERM);
-    assert!(server.wait().expect("it ends").success(), "{}", server.log());
+    assert!(
+        server.wait().expect("it ends").success(),
+        "{}",
+        server.log()
+    );
     assert!(server.log().contains("drained"), "{}", server.log());
 }
 
@@ -37,5 +43,8 @@ fn the_smoke_suite_fails_where_nothing_listens() {
         .output()
         .expect("the binary runs");
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains("0 passed"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("0 passed"),
+        "{output:?}"
+    );
 }

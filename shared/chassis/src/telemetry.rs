@@ -9,7 +9,10 @@
 //! and rendered for Prometheus by [`Telemetry::render`]. A histogram's unit is the end of its
 //! name: `_seconds` and `_bytes` have buckets of their own, others count things.
 
+mod chain;
 mod process;
+
+pub use chain::Chain;
 
 use std::io::IsTerminal;
 use std::sync::Arc;

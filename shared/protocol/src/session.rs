@@ -11,12 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::close::{CloseCode, Retry};
-use crate::control::{
-    ChannelAttached, ClientMessage, ErrorMessage, Have, Hello, RoomJoin, RoomLeave, ServerMessage,
-    Welcome,
-};
-use crate::cursor::{Arrival, Cursor};
-use crate::frame::{Event, Frame, Snapshot};
+use crate::control::{ClientMessage, Have, Hello, RoomJoin, RoomLeave, ServerMessage};
+use crate::cursor::Cursor;
+use crate::frame::Frame;
 use crate::id::{Channel, InstanceId, Tick};
 use crate::input::{InputRange, InputWindow};
 use crate::link::{Link, LinkConfig, LinkEvent, Pace};
@@ -24,47 +21,12 @@ use crate::random::Random;
 use crate::time::Timestamp;
 use crate::timer::Timers;
 
+pub use config::SessionConfig;
 pub use output::{Ended, Output, SessionEvent};
 
+mod config;
+mod inbound;
 mod output;
-
-/// How a client behaves.
-#[derive(Debug, Clone)]
-pub struct SessionConfig {
-    /// How many addresses there are to connect to; [`Output::Connect`] names one by index.
-    pub addresses: usize,
-    /// Name and version of the client program.
-    pub client: String,
-    /// Longest that connecting and the answer to `hello` may take at the first attempt; twice as
-    /// long at the second in a row, four times from the third on.
-    pub connect_timeout: Duration,
-    /// In a room: nothing heard for this long means that the gateway is dead.
-    pub active_silence: Duration,
-    /// Pause before the second attempt in a row; the first is made at once. Doubles each time.
-    pub backoff: Duration,
-    /// Longest pause between two attempts. A connection that lived for this long makes the next
-    /// loss a first one again.
-    pub backoff_limit: Duration,
-    /// Bits of one step of input.
-    pub input_width: u8,
-    /// Most steps of input kept for a resume.
-    pub input_limit: usize,
-}
-
-impl Default for SessionConfig {
-    fn default() -> Self {
-        Self {
-            addresses: 1,
-            client: String::new(),
-            connect_timeout: Duration::from_millis(1_500),
-            active_silence: Duration::from_secs(1),
-            backoff: Duration::from_millis(100),
-            backoff_limit: Duration::from_secs(5),
-            input_width: 8,
-            input_limit: 600,
-        }
-    }
-}
 
 /// How many of the last snapshots of a room a client keeps, counted from the room's attach: each
 /// one that [`SessionEvent::Snapshot`] tells builds on one of these, or on none.
@@ -405,145 +367,6 @@ impl Session {
         &self.cursors[channel.index()]
     }
 
-    fn handle_control(&mut self, now: Timestamp, message: ServerMessage) {
-        let expected = matches!(message, ServerMessage::Welcome(_) | ServerMessage::Error(_));
-        if self.state == State::Greeting && !expected {
-            return;
-        }
-        match message {
-            ServerMessage::Welcome(welcome) => self.handle_welcome(now, welcome),
-            ServerMessage::Channel(attached) => self.handle_attached(now, attached),
-            ServerMessage::ChannelLost(lost) => {
-                if lost.ch == Channel::Room {
-                    self.room_attached = false;
-                    self.lost_at.get_or_insert(now);
-                }
-                self.events.push_back(SessionEvent::ChannelLost(lost));
-            }
-            ServerMessage::ChannelClosed(closed) => {
-                // The answer to a leave can come when the client is on its way into the next room.
-                let of_an_earlier_room = closed.reason == "left" && !self.room_attached;
-                if closed.ch == Channel::Room && !of_an_earlier_room {
-                    self.close_room();
-                }
-                self.events.push_back(SessionEvent::ChannelClosed(closed));
-            }
-            ServerMessage::QueueState(state) => {
-                self.events.push_back(SessionEvent::QueueState(state));
-            }
-            // The close that follows says when; a room is not left before it has to be.
-            ServerMessage::GoAway(goaway) => self.events.push_back(SessionEvent::GoAway(goaway)),
-            ServerMessage::Error(error) => self.handle_error(error),
-        }
-    }
-
-    fn handle_welcome(&mut self, now: Timestamp, welcome: Welcome) {
-        if self.state != State::Greeting {
-            return;
-        }
-        self.state = State::Live;
-        self.welcomed_at = now;
-        self.timers.stop(CONNECT);
-        self.resume = Some(welcome.resume.clone());
-        let idle = Duration::from_millis(u64::from(welcome.heartbeat_ms));
-        let active = Duration::from_millis(u64::from(welcome.active_heartbeat_ms));
-        let config = LinkConfig {
-            idle: Pace {
-                interval: idle,
-                silence: idle + idle / 4 + Duration::from_secs(5),
-            },
-            active: Pace {
-                interval: active,
-                silence: self.config.active_silence,
-            },
-        };
-        let mut link = Link::client(config, self.random.next_u64(), now);
-        link.set_active(now, self.room.is_some());
-        self.link = Some(link);
-        self.inputs.rewind();
-        if self.room.is_none()
-            && let Some(lost_at) = self.lost_at.take()
-        {
-            self.events.push_back(SessionEvent::Restored {
-                freeze: now.since(lost_at),
-            });
-        }
-        self.events.push_back(SessionEvent::Welcome(welcome));
-    }
-
-    fn handle_attached(&mut self, now: Timestamp, attached: ChannelAttached) {
-        if attached.ch == Channel::Room && self.room.is_none() {
-            return; // left while the answer was on its way
-        }
-        let cursor = &mut self.cursors[attached.ch.index()];
-        let goes_on = cursor.handle_attached(attached.epoch, attached.offset, attached.recovered);
-        if attached.recovered && !goes_on {
-            // Nothing that came next would be worth anything: attach afresh.
-            self.retry(now, None, false);
-            return;
-        }
-        if attached.ch == Channel::Room {
-            self.room_attached = true;
-            self.snapshots.clear();
-            if goes_on {
-                self.inputs.rewind();
-            } else {
-                self.drop_inputs();
-            }
-            if let Some(link) = &mut self.link {
-                link.set_active(now, true);
-            }
-            if let Some(lost_at) = self.lost_at.take() {
-                self.events.push_back(SessionEvent::Restored {
-                    freeze: now.since(lost_at),
-                });
-            }
-        }
-        self.events.push_back(SessionEvent::Channel(attached));
-    }
-
-    fn handle_error(&mut self, error: ErrorMessage) {
-        if error.re.as_deref() == Some("room.join") && error.retry_after_ms.is_none() {
-            self.close_room();
-        }
-        self.events.push_back(SessionEvent::Refused(error));
-    }
-
-    fn handle_event(&mut self, now: Timestamp, event: Event) {
-        let cursor = &mut self.cursors[event.channel.index()];
-        let arrival = cursor.handle_event(&event);
-        if let (Some(ack), Some(link)) = (cursor.ack(arrival == Arrival::Missing), &mut self.link) {
-            link.acknowledge(now, ack);
-        }
-        if arrival == Arrival::Apply {
-            self.events.push_back(SessionEvent::Event(event));
-        }
-    }
-
-    fn handle_snapshot(&mut self, now: Timestamp, snapshot: Snapshot) {
-        let newest = self.room_attached && snapshot.head.tick > self.newest_snapshot();
-        // Without its baseline a snapshot means nothing: wait for one that we can read.
-        let readable = snapshot
-            .head
-            .baseline()
-            .is_none_or(|tick| self.snapshots.contains(&tick));
-        if !newest || !readable {
-            return;
-        }
-        if self.snapshots.len() == SNAPSHOTS_KEPT {
-            self.snapshots.pop_front();
-        }
-        self.snapshots.push_back(snapshot.head.tick);
-        let durable = snapshot
-            .head
-            .processed
-            .0
-            .saturating_sub(snapshot.head.durable_lag);
-        self.inputs
-            .handle_durable(now, crate::id::InputSeq(durable));
-        self.events.push_back(SessionEvent::Snapshot(snapshot));
-    }
-
     /// The newest snapshot that was told; 0 if none was since the room attached.
     fn newest_snapshot(&self) -> Tick {
         self.snapshots.back().copied().unwrap_or_default()
@@ -551,6 +374,14 @@ impl Session {
 
     fn listens(&self) -> bool {
         matches!(self.state, State::Greeting | State::Live)
+    }
+
+    /// The client is back where it can be: with its room, or without one that is no more.
+    fn tell_restored(&mut self, now: Timestamp) {
+        if let Some(lost_at) = self.lost_at.take() {
+            let freeze = now.since(lost_at);
+            self.events.push_back(SessionEvent::Restored { freeze });
+        }
     }
 
     fn heard(&mut self, now: Timestamp) {
@@ -567,7 +398,7 @@ impl Session {
         self.state = State::Connecting;
         self.attempt += 1;
         // Longer each time, up to four times: on a slow network the first deadline is too short.
-        let patience = self.config.connect_timeout * (1 << self.failures.min(2));
+        let patience = self.config.connect_timeout * (1 << self.failures.saturating_sub(1).min(2));
         self.timers.set(CONNECT, now + patience);
         self.outputs.push_back(Output::Connect {
             address: self.address,

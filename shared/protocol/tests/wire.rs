@@ -6,7 +6,8 @@
 //! reported. `Fault`s put into the world on purpose show that the proof can fail.
 //!
 //! What each part does is in a file of its own: [`pipe`] is the wire, [`client`], [`gateway`] and
-//! [`origin`] stand on it, [`world`] moves time and messages, [`schedule`] says what happens.
+//! [`origin`] stand on it, [`world`] moves time, [`traffic`] moves messages, [`schedule`] says
+//! what happens.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -20,6 +21,7 @@ mod gateway;
 mod origin;
 mod pipe;
 mod schedule;
+mod traffic;
 mod world;
 
 /// Runs a schedule, then waits for rest, and gives what broke a promise.

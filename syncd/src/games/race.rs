@@ -28,9 +28,10 @@ use crate::game::{
 };
 use crate::room::ticks;
 use car::Car;
+pub use pilot::Pilot;
 use standing::Standing;
-use track::Track;
-use wire::Phase;
+pub use track::Track;
+pub use wire::{CarState, Phase, RaceState};
 
 /// The race, for [`Games`](crate::games::Games).
 pub const KIND: GameKind = GameKind {

@@ -55,6 +55,8 @@ struct Player {
     pilot: Pilot,
     views: BTreeMap<u32, View>,
     newest: u32,
+    /// How many snapshots the acknowledgement lags behind: the round trip, in 50 ms.
+    lag: u32,
     next: u32,
     bytes: usize,
 }
@@ -70,6 +72,7 @@ impl Player {
             pilot: Pilot::new(u64::from(seat)),
             views: BTreeMap::new(),
             newest: 0,
+            lag: 0,
             next: 1,
             bytes: 0,
         }
@@ -113,7 +116,7 @@ impl Player {
         let input = InputFrame {
             epoch: self.epoch,
             offset: self.offset,
-            snapshot: Tick(self.newest),
+            snapshot: Tick(self.newest.saturating_sub(self.lag * 3)),
             first: InputSeq(self.next),
             steps,
         };
@@ -154,14 +157,23 @@ impl Player {
     }
 }
 
-/// Runs a race; `disturb` is the chance in a thousand a tick that somebody comes or goes.
-fn race(seed: u64, snapshot_bytes: usize, disturb: u64) -> (Recording, Vec<Output>, Vec<Player>) {
-    let room = Room::new(&race::KIND, setup(seed, snapshot_bytes)).unwrap();
+struct Course {
+    seed: u64,
+    snapshot_bytes: usize,
+    /// The chance in a thousand a tick that somebody comes or goes.
+    disturb: u64,
+    lag: u32,
+}
+
+fn race(course: &Course) -> (Recording, Vec<Output>, Vec<Player>) {
+    let (seed, disturb) = (course.seed, course.disturb);
+    let room = Room::new(&race::KIND, setup(seed, course.snapshot_bytes)).unwrap();
     let mut recorder = Recorder::new(room);
     let mut random = Random::new(seed);
     let track = Track::harbour();
     let mut players: Vec<Player> = (0..8).map(Player::new).collect();
     for player in &mut players {
+        player.lag = course.lag;
         recorder.apply(player.attach(random.next_u64() as u32 | 1));
     }
     let mut out = Vec::new();
@@ -199,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn a_recorded_race_run_again_gives_the_same_bytes(seed in any::<u64>(), bytes in 20usize..120) {
-        let (recording, out, _) = race(seed, bytes, 3);
+        let (recording, out, _) = race(&Course { seed, snapshot_bytes: bytes, disturb: 3, lag: 1 });
         let text = serde_json::to_string(&recording).unwrap();
         let read: Recording = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(&read, &recording);
@@ -210,14 +222,26 @@ proptest! {
 
 #[test]
 fn players_who_see_everything_decode_the_same_state() {
-    let (recording, out, players) = race(1, 500, 0);
-    assert!(out.len() > 400);
-    for player in &players {
-        assert_eq!(player.views, players[0].views, "{:?}", player.seat);
+    for lag in 0..=4 {
+        let (recording, out, players) = race(&Course {
+            seed: 1,
+            snapshot_bytes: 500,
+            disturb: 0,
+            lag,
+        });
+        assert!(out.len() > 400);
+        for player in &players {
+            assert_eq!(player.views, players[0].views, "{:?}", player.seat);
+        }
+        let bytes: usize = players.iter().map(|player| player.bytes).sum();
         let seconds = recording.until.0 as usize / 60;
-        println!("{}: {} bytes a second", player.seat, player.bytes / seconds);
+        let rate = bytes / players.len() / seconds;
+        println!(
+            "baseline {} ms old: {rate} bytes a player a second",
+            50 * (lag + 1)
+        );
+        let last = players[0].views.values().last().unwrap();
+        let finished = |seat| CarState::of(last, seat).unwrap().finished;
+        assert!((0..8).all(finished));
     }
-    let last = players[0].views.values().last().unwrap();
-    let finished = |seat| CarState::of(last, seat).unwrap().finished;
-    assert!((0..8).all(finished));
 }

@@ -54,7 +54,11 @@ pub(crate) fn serve() -> io::Result<()> {
 }
 
 fn listen() -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec().nonblocking(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::IPV4,
+        Type::STREAM.cloexec().nonblocking(),
+        Some(Protocol::TCP),
+    )?;
     socket.set_tcp_nodelay(true)?; // inherited by what it accepts
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
     socket.listen(BACKLOG)?;
@@ -80,7 +84,11 @@ fn accept(
         });
         let stream = TcpStream::from(socket);
         poller.add(&stream, token)?;
-        peers[token] = Some(Peer { stream, upgraded: false, held: Vec::new() });
+        peers[token] = Some(Peer {
+            stream,
+            upgraded: false,
+            held: Vec::new(),
+        });
     }
 }
 
@@ -107,15 +115,23 @@ impl Peer {
         if !out.is_empty() && self.stream.write(out)? < out.len() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if closing { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if closing {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Answers all that is whole. Gives how many bytes that was, and whether the peer closes.
     fn take(&mut self, bytes: &mut [u8], out: &mut Vec<u8>) -> (usize, bool) {
         let mut used = 0;
         if !self.upgraded {
-            let Some(end) = wire::head_end(bytes) else { return (0, false) };
-            let Some(key) = key(&bytes[..end]) else { return (end, true) };
+            let Some(end) = wire::head_end(bytes) else {
+                return (0, false);
+            };
+            let Some(key) = key(&bytes[..end]) else {
+                return (end, true);
+            };
             let accept = derive_accept_key(key);
             let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
                         Upgrade: websocket\r\nSec-WebSocket-Accept: ";
@@ -147,6 +163,7 @@ impl Peer {
 fn key(head: &[u8]) -> Option<&[u8]> {
     head.split(|&byte| byte == b'\n').find_map(|line| {
         let (name, value) = line.split_at_checked(b"Sec-WebSocket-Key:".len())?;
-        name.eq_ignore_ascii_case(b"Sec-WebSocket-Key:").then(|| value.trim_ascii())
+        name.eq_ignore_ascii_case(b"Sec-WebSocket-Key:")
+            .then(|| value.trim_ascii())
     })
 }

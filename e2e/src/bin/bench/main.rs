@@ -12,6 +12,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -36,13 +37,13 @@ all three run. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 enum BenchError {
     #[error("cannot start a server")]
-    Start(#[from] e2e::process::StartError),
+    Start(#[from] pixelrush_e2e::process::StartError),
     #[error("cannot {what}")]
     System {
         what: &'static str,
@@ -51,6 +52,22 @@ enum BenchError {
     },
     #[error("the server answered {what} with {answer:?}")]
     Answer { what: &'static str, answer: String },
+}
+
+/// What one server did in one round.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    /// Processor time of the server for each operation, in microseconds.
+    micros: f64,
+    /// Operations a second by the wall clock.
+    rate: f64,
+}
+
+/// One round on both servers, one right after the other.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    gateway: Sample,
+    bare: Sample,
 }
 
 /// What the command line asks for.
@@ -117,7 +134,8 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
     // Thousands of sockets here; the servers inherit it.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).map_err(|error| system("raise the file limit")(error.into()))?;
+    setrlimit(Resource::Nofile, limit)
+        .map_err(|error| system("raise the file limit")(error.into()))?;
     let cores = Cores::split().map_err(system("pin to a core"))?;
     let launcher = Launcher::new(cores).map_err(system("make target/bench"))?;
     let mut report = Report::new(&launcher);
@@ -134,6 +152,16 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
     Ok(())
 }
 
+impl Sample {
+    fn of(spent: Duration, operations: u64, took: Duration) -> Self {
+        let operations = operations as f64;
+        Self {
+            micros: spent.as_secs_f64() * 1e6 / operations,
+            rate: operations / took.as_secs_f64(),
+        }
+    }
+}
+
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> BenchError {
     move |source| BenchError::System { what, source }
 }
@@ -143,15 +171,29 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Option<Wanted> {
-        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        parse(
+            &line
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn without_a_name_everything_is_measured() {
         let which = vec![Which::Memory, Which::Echo, Which::Accept];
-        assert_eq!(parsed(""), Some(Wanted::Measure { which, rounds: ROUNDS }));
+        assert_eq!(
+            parsed(""),
+            Some(Wanted::Measure {
+                which,
+                rounds: ROUNDS
+            })
+        );
         let which = vec![Which::Echo];
-        assert_eq!(parsed("echo --rounds 3"), Some(Wanted::Measure { which, rounds: 3 }));
+        assert_eq!(
+            parsed("echo --rounds 3"),
+            Some(Wanted::Measure { which, rounds: 3 })
+        );
     }
 
     #[test]

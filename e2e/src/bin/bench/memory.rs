@@ -4,6 +4,7 @@
 use crate::BenchError;
 use crate::server::{Launcher, Memory, Placing, settled_memory};
 use crate::session::Session;
+use crate::wire::Dialer;
 
 /// Sessions at which memory is read. One process opens at most 20,000 files here.
 const SIZES: [usize; 3] = [2_000, 10_000, 19_000];
@@ -36,16 +37,17 @@ pub(crate) fn measure(launcher: &Launcher) -> Result<Vec<Run>, BenchError> {
 
 fn run(launcher: &Launcher) -> Result<Run, BenchError> {
     let gateway = launcher.gateway(Placing::AllCores)?;
+    let mut dialer = Dialer::default();
     let largest = SIZES[SIZES.len() - 1];
     for index in 0..WARM_UP {
         // Players of their own, so that no one counts as a second login.
-        Session::open(&gateway, largest + index)?.beat(1)?;
+        Session::open(&gateway, &mut dialer, largest + index)?.beat(1)?;
     }
     let empty = settled_memory(gateway.process())?;
     let (mut sessions, mut levels) = (Vec::new(), Vec::new());
     for size in SIZES {
         while sessions.len() < size {
-            sessions.push(Session::open(&gateway, sessions.len())?);
+            sessions.push(Session::open(&gateway, &mut dialer, sessions.len())?);
         }
         // Everybody, so that those of the level before have not been silent for too long.
         for session in &mut sessions {

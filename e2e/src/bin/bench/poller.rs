@@ -12,7 +12,6 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 const EVENTS: usize = 256;
 
 /// Waits for sockets to become readable.
-#[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
@@ -21,7 +20,10 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(EVENTS) })
+        Ok(Self {
+            epoll,
+            events: Vec::with_capacity(EVENTS),
+        })
     }
 
     /// Watches a socket until it is closed; `token` names it.
@@ -31,14 +33,22 @@ impl Poller {
     }
 
     /// Waits, at most for `limit`, and puts the tokens of readable sockets into `ready`.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>, ready: &mut Vec<usize>) -> io::Result<()> {
+    pub(crate) fn wait(
+        &mut self,
+        limit: Option<Duration>,
+        ready: &mut Vec<usize>,
+    ) -> io::Result<()> {
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs().cast_signed(),
             tv_nsec: limit.subsec_nanos().into(),
         });
         self.events.clear();
         ready.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), limit.as_ref()) {
+        match epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut self.events),
+            limit.as_ref(),
+        ) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),

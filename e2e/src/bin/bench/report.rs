@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::echo::{Round, Sample};
+use crate::accept::Accepts;
 use crate::memory::Run;
 use crate::server::{Launcher, Memory};
+use crate::{Pair, Sample};
 
 /// Targets.
 const SESSION_BYTES: f64 = 8.0 * 1024.0;
@@ -41,17 +42,27 @@ impl Report {
         if cores.server == cores.generator {
             println!("There is one core only: servers and generator share it.");
         }
-        Self { results: Map::from_iter([("machine".to_owned(), machine)]) }
+        Self {
+            results: Map::from_iter([("machine".to_owned(), machine)]),
+        }
     }
 
     pub(crate) fn memory(&mut self, runs: &[Run]) {
-        println!("\nMemory of the gateway for each idle, logged-in session (target: at most 8.00 KiB)\n");
+        println!(
+            "\nMemory of the gateway for each idle, logged-in session (target: at most 8.00 KiB)\n"
+        );
         println!("| sessions | KiB each | spread | KiB each of those added | by PSS | held |");
         println!("| --- | --- | --- | --- | --- | --- |");
         let mut levels = Vec::new();
         for (level, &(size, _)) in runs[0].levels.iter().enumerate() {
-            let each = Spread::of(runs.iter().map(|run| per_session(run, level, |memory| memory.rss)));
-            let pss = Spread::of(runs.iter().map(|run| per_session(run, level, |memory| memory.pss)));
+            let each = Spread::of(
+                runs.iter()
+                    .map(|run| per_session(run, level, |memory| memory.rss)),
+            );
+            let pss = Spread::of(
+                runs.iter()
+                    .map(|run| per_session(run, level, |memory| memory.pss)),
+            );
             let added = Spread::of(runs.iter().map(|run| per_added(run, level)));
             println!(
                 "| {size} | {:.2} | {:.2} to {:.2} | {:.2} | {:.2} | {} |",
@@ -68,22 +79,27 @@ impl Report {
             }));
         }
         let empty = Spread::of(runs.iter().map(|run| run.empty.rss as f64));
-        println!("\nWithout sessions the gateway has {:.1} MiB.", empty.median / 1_048_576.0);
+        println!(
+            "\nWithout sessions the gateway has {:.1} MiB.",
+            empty.median / 1_048_576.0
+        );
         let result = json!({ "runs": runs.len(), "empty_bytes": empty.json(), "levels": levels });
         self.results.insert("memory".to_owned(), result);
     }
 
-    pub(crate) fn echo(&mut self, rounds: &[Round]) {
+    pub(crate) fn echo(&mut self, rounds: &[Pair]) {
         println!("\nEcho of 64 bytes, 200 busy connections (target: at most 1.25 x bare epoll)\n");
         let ratio = self.compare("echo", rounds);
         println!("\nTarget {}.", held(ratio.median <= ECHO_RATIO));
     }
 
-    pub(crate) fn accept(&mut self, rounds: &[Round]) {
+    pub(crate) fn accept(&mut self, accepts: &Accepts) {
         println!("\nAccept of a WebSocket before login (target: at most 40 us)\n");
-        self.compare("accept", rounds);
-        let gateway = Spread::of(rounds.iter().map(|round| round.gateway.micros));
+        self.compare("accept", &accepts.accept);
+        let gateway = Spread::of(accepts.accept.iter().map(|pair| pair.gateway.micros));
         println!("\nTarget {}.", held(gateway.median <= ACCEPT_MICROS));
+        println!("\nEnd of a WebSocket whose client just goes away (no target)\n");
+        self.compare("close", &accepts.close);
     }
 
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
@@ -91,26 +107,31 @@ impl Report {
         fs::write(path, text + "\n")
     }
 
-    fn compare(&mut self, name: &str, rounds: &[Round]) -> Spread {
+    fn compare(&mut self, name: &str, rounds: &[Pair]) -> Spread {
         println!("| server | us of processor time each | spread | a second |");
         println!("| --- | --- | --- | --- |");
-        let of = |pick: fn(&Round) -> Sample| {
+        let of = |pick: fn(&Pair) -> Sample| {
             let micros = Spread::of(rounds.iter().map(|round| pick(round).micros));
             let rate = Spread::of(rounds.iter().map(|round| pick(round).rate));
             (micros, rate)
         };
         let (gateway, gateway_rate) = of(|round| round.gateway);
         let (bare, bare_rate) = of(|round| round.bare);
-        for (server, micros, rate) in
-            [("gateway", gateway, gateway_rate), ("bare epoll", bare, bare_rate)]
-        {
+        for (server, micros, rate) in [
+            ("gateway", gateway, gateway_rate),
+            ("bare epoll", bare, bare_rate),
+        ] {
             println!(
                 "| {server} | {:.2} | {:.2} to {:.2} | {:.0} |",
                 micros.median, micros.least, micros.most, rate.median
             );
         }
         // Of neighbouring rounds, so that what slows the machine down for a while hits both.
-        let ratio = Spread::of(rounds.iter().map(|round| round.gateway.micros / round.bare.micros));
+        let ratio = Spread::of(
+            rounds
+                .iter()
+                .map(|round| round.gateway.micros / round.bare.micros),
+        );
         println!(
             "| gateway / bare epoll | {:.2} | {:.2} to {:.2} | |",
             ratio.median, ratio.least, ratio.most
@@ -134,7 +155,11 @@ impl Spread {
         } else {
             (values[middle - 1] + values[middle]) / 2.0
         };
-        Self { median, least: values[0], most: values[values.len() - 1] }
+        Self {
+            median,
+            least: values[0],
+            most: values[values.len() - 1],
+        }
     }
 
     fn json(&self) -> Value {
@@ -149,7 +174,9 @@ fn per_session(run: &Run, level: usize, of: fn(&Memory) -> u64) -> f64 {
 
 fn per_added(run: &Run, level: usize) -> f64 {
     let (size, memory) = run.levels[level];
-    let before = level.checked_sub(1).map_or((0, run.empty), |before| run.levels[before]);
+    let before = level
+        .checked_sub(1)
+        .map_or((0, run.empty), |before| run.levels[before]);
     memory.rss.saturating_sub(before.1.rss) as f64 / (size - before.0) as f64
 }
 
@@ -159,8 +186,12 @@ fn held(held: bool) -> &'static str {
 
 fn line_of(path: &str, key: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-    line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(key))
+        .unwrap_or_default();
+    line.split_once(':')
+        .map_or(String::new(), |(_, value)| value.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -170,14 +201,24 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_one() {
         let spread = Spread::of([3.0, 1.0, 10.0].into_iter());
-        assert_eq!(spread, Spread { median: 3.0, least: 1.0, most: 10.0 });
+        assert_eq!(
+            spread,
+            Spread {
+                median: 3.0,
+                least: 1.0,
+                most: 10.0
+            }
+        );
         assert_eq!(Spread::of([1.0, 2.0].into_iter()).median, 1.5);
     }
 
     #[test]
     fn a_levels_increment_leaves_out_what_was_there_before() {
         let memory = |rss| Memory { rss, pss: rss };
-        let run = Run { empty: memory(1_000), levels: vec![(10, memory(2_000)), (20, memory(5_000))] };
+        let run = Run {
+            empty: memory(1_000),
+            levels: vec![(10, memory(2_000)), (20, memory(5_000))],
+        };
         assert_eq!(per_session(&run, 1, |memory| memory.rss), 200.0);
         assert_eq!(per_added(&run, 1), 300.0);
     }

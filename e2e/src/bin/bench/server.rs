@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use e2e::process::Process;
+use pixelrush_e2e::process::Process;
 use rpc::token::{MIN_KEY, Signer};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -74,7 +74,11 @@ impl Cores {
         let server = cores.next().unwrap_or(0);
         let generator = cores.last().unwrap_or(server);
         sched_setaffinity(None, &only(generator))?;
-        Ok(Self { server, generator, all })
+        Ok(Self {
+            server,
+            generator,
+            all,
+        })
     }
 }
 
@@ -87,7 +91,12 @@ impl Launcher {
         fs::create_dir_all(&folder)?;
         let key = *b"a key for benchmarks, no secret.";
         fs::write(folder.join("signing.key"), key)?;
-        Ok(Self { cores, programs, folder, key })
+        Ok(Self {
+            cores,
+            programs,
+            folder,
+            key,
+        })
     }
 
     /// Where results and logs go.
@@ -109,8 +118,19 @@ impl Launcher {
         let key = self.folder.join("signing.key").display().to_string();
         let key = ("PIXELRUSH_SECRETS__SIGNING_KEY_FILE", key);
         let any = "127.0.0.1:0".to_owned();
-        let environment = [key.clone(), ("PIXELRUSH_MATCHER__LISTEN", any.clone())];
-        let matcher = self.on(&only(self.cores.generator), "pixelrush", "matcher", &environment)?;
+        // A matcher wants a node; nobody plays, so nobody minds that it is not there.
+        let nodes = r#"[{ name = "syncd-1", endpoint = "http://127.0.0.1:1" }]"#.to_owned();
+        let environment = [
+            key.clone(),
+            ("PIXELRUSH_MATCHER__LISTEN", any.clone()),
+            ("PIXELRUSH_MATCHER__NODES", nodes),
+        ];
+        let matcher = self.on(
+            &only(self.cores.generator),
+            "pixelrush",
+            "matcher",
+            &environment,
+        )?;
         let admin = free_port().map_err(system("find a free port"))?;
         let environment = [
             key,
@@ -126,7 +146,12 @@ impl Launcher {
         };
         let server = self.on(&cores, "pixelrush", "gateway", &environment)?;
         let signer = Signer::new(&self.key).expect("the key is as long as it has to be");
-        Ok(Gateway { server, admin, signer, _matcher: matcher })
+        Ok(Gateway {
+            server,
+            admin,
+            signer,
+            _matcher: matcher,
+        })
     }
 
     /// A child runs where the thread that starts it does.
@@ -179,11 +204,17 @@ pub(crate) fn processor_time(process: &Process) -> Result<Duration, BenchError> 
         let mut sum = 0;
         for task in fs::read_dir(format!("/proc/{}/task", process.id()))? {
             let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            sum += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+            sum += text
+                .split(' ')
+                .next()
+                .and_then(|first| first.parse::<u64>().ok())
+                .unwrap_or(0);
         }
         Ok(sum)
     };
-    read().map(Duration::from_nanos).map_err(system("read a server's processor time"))
+    read()
+        .map(Duration::from_nanos)
+        .map_err(system("read a server's processor time"))
 }
 
 /// Memory of a process once it has stopped changing.
@@ -205,10 +236,14 @@ fn memory(process: &Process) -> io::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.id()))?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let kilobytes =
+            line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kilobytes.unwrap_or(0) * 1024
     };
-    Ok(Memory { rss: field("Rss:"), pss: field("Pss:") })
+    Ok(Memory {
+        rss: field("Rss:"),
+        pss: field("Pss:"),
+    })
 }
 
 /// A port that was free a moment ago. The private server does not say where it is.

@@ -4,13 +4,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::control::{ClientMessage, Have, Hello, ServerMessage};
 use protocol::frame::{Acks, Beat, Frame};
 use protocol::id::{Channel, InstanceId, PlayerId};
 use rpc::token::{Access, Identity};
 
 use crate::server::Gateway;
-use crate::wire::{self, BINARY, TEXT};
+use crate::wire::{self, BINARY, Dialer, TEXT};
 use crate::{BenchError, system};
 
 /// Longest that an answer may take.
@@ -27,14 +28,30 @@ pub(crate) struct Session {
 
 impl Session {
     /// Connects as the `index`th player and waits until it is welcome and attached.
-    pub(crate) fn open(gateway: &Gateway, index: usize) -> Result<Self, BenchError> {
-        let stream = wire::connect(gateway.public(), index).map_err(system("connect"))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(system("set a time-out"))?;
-        let mut session = Self { stream, inbox: Vec::new() };
+    pub(crate) fn open(
+        gateway: &Gateway,
+        dialer: &mut Dialer,
+        index: usize,
+    ) -> Result<Self, BenchError> {
+        let stream = dialer
+            .connect(gateway.public())
+            .map_err(system("connect"))?;
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(system("set a time-out"))?;
+        let mut session = Self {
+            stream,
+            inbox: Vec::new(),
+        };
         session.write(&wire::request("/v1/ws", Some(protocol::SUBPROTOCOL)))?;
         session.read_head()?;
-        session.write(&wire::masked(TEXT, hello(gateway, index).to_text().as_bytes()))?;
-        session.expect("hello", |message| matches!(message, ServerMessage::Welcome(_)))?;
+        session.write(&wire::masked(
+            TEXT,
+            hello(gateway, index).to_text().as_bytes(),
+        ))?;
+        session.expect("hello", |message| {
+            matches!(message, ServerMessage::Welcome(_))
+        })?;
         session.expect("an attach", |message| {
             matches!(message, ServerMessage::Channel(attached) if attached.ch == Channel::Match)
         })?;
@@ -44,7 +61,14 @@ impl Session {
 
     /// Beats once, and waits for the answer.
     pub(crate) fn beat(&mut self, time: u32) -> Result<(), BenchError> {
-        let ping = Frame::Ping(Beat { time, ..Beat::default() }, Acks::default()).encode();
+        let ping = Frame::Ping(
+            Beat {
+                time,
+                ..Beat::default()
+            },
+            Acks::default(),
+        )
+        .encode();
         self.write(&wire::masked(BINARY, &ping))?;
         let (opcode, payload) = self.read_frame()?;
         match Frame::decode(&payload) {
@@ -67,23 +91,29 @@ impl Session {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
-        self.stream.write_all(bytes).map_err(system("write to the server"))
+        self.stream
+            .write_all(bytes)
+            .map_err(system("write to the server"))
     }
 
     fn read_head(&mut self) -> Result<(), BenchError> {
         loop {
             if let Some(end) = wire::head_end(&self.inbox) {
                 let head: Vec<u8> = self.inbox.drain(..end).collect();
-                return if wire::is_switched(&head) { Ok(()) } else { Err(unexpected("an upgrade", &head)) };
+                return if wire::is_switched(&head) {
+                    Ok(())
+                } else {
+                    Err(unexpected("an upgrade", &head))
+                };
             }
             self.read_more()?;
         }
     }
 
-    fn read_frame(&mut self) -> Result<(u8, Vec<u8>), BenchError> {
+    fn read_frame(&mut self) -> Result<(u8, Bytes), BenchError> {
         loop {
             if let Some(frame) = wire::first_frame(&self.inbox) {
-                let payload = self.inbox[frame.start..frame.end].to_vec();
+                let payload = Bytes::copy_from_slice(&self.inbox[frame.start..frame.end]);
                 self.inbox.drain(..frame.end);
                 return Ok((frame.opcode, payload));
             }
@@ -93,7 +123,11 @@ impl Session {
 
     fn read_more(&mut self) -> Result<(), BenchError> {
         let mut buffer = [0; 4096];
-        match self.stream.read(&mut buffer).map_err(system("read from the server"))? {
+        match self
+            .stream
+            .read(&mut buffer)
+            .map_err(system("read from the server"))?
+        {
             0 => Err(unexpected("a message", &self.inbox)),
             count => {
                 self.inbox.extend_from_slice(&buffer[..count]);
@@ -125,5 +159,8 @@ fn hello(gateway: &Gateway, index: usize) -> ClientMessage {
 
 pub(crate) fn unexpected(what: &'static str, answer: &[u8]) -> BenchError {
     let text = String::from_utf8_lossy(answer);
-    BenchError::Answer { what, answer: text.chars().take(200).collect() }
+    BenchError::Answer {
+        what,
+        answer: text.chars().take(200).collect(),
+    }
 }

@@ -17,8 +17,10 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// What ends the head of a request or response.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// Sockets that share one source address; the kernel has 28,000 ports for each.
-const PER_ADDRESS: usize = 1_000;
+/// Source addresses, from 127.0.0.2, and ports of each, below those that the kernel gives away.
+const ADDRESSES: usize = 50;
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 20_000;
 
 /// A frame within received bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,9 @@ pub(crate) struct FrameAt {
 
 /// A request for a WebSocket at `path`, with the headers that the RFC asks for and no others.
 pub(crate) fn request(path: &str, subprotocol: Option<&str>) -> Vec<u8> {
-    let subprotocol = subprotocol.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    let subprotocol = subprotocol.map_or(String::new(), |name| {
+        format!("Sec-WebSocket-Protocol: {name}\r\n")
+    });
     let text = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{subprotocol}\r\n"
@@ -42,7 +46,9 @@ pub(crate) fn request(path: &str, subprotocol: Option<&str>) -> Vec<u8> {
 
 /// Where the head ends, if all of it is there.
 pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
-    let at = bytes.windows(HEAD_END.len()).position(|window| window == HEAD_END)?;
+    let at = bytes
+        .windows(HEAD_END.len())
+        .position(|window| window == HEAD_END)?;
     Some(at + HEAD_END.len())
 }
 
@@ -72,7 +78,10 @@ pub(crate) fn unmasked(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn first_frame(bytes: &[u8]) -> Option<FrameAt> {
     let (opcode, short) = (bytes.first()? & 0x0f, bytes.get(1)? & 0x7f);
     let (len, mut start) = match short {
-        126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
+        126 => (
+            usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])),
+            4,
+        ),
         short => (usize::from(short), 2),
     };
     let mut mask = None;
@@ -81,7 +90,12 @@ pub(crate) fn first_frame(bytes: &[u8]) -> Option<FrameAt> {
         start += 4;
     }
     let end = start + len;
-    (bytes.len() >= end).then_some(FrameAt { opcode, mask, start, end })
+    (bytes.len() >= end).then_some(FrameAt {
+        opcode,
+        mask,
+        start,
+        end,
+    })
 }
 
 /// Masks or unmasks.
@@ -91,16 +105,38 @@ pub(crate) fn apply(mask: [u8; 4], payload: &mut [u8]) {
     }
 }
 
-/// Connects the `index`th socket of many; each thousand has a source address of its own.
-pub(crate) fn connect(target: SocketAddr, index: usize) -> io::Result<TcpStream> {
-    let last = u8::try_from(2 + index / PER_ADDRESS).unwrap_or(u8::MAX);
-    let source = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?; // or ports in TIME_WAIT run out
-    socket.bind(&source.into())?;
-    socket.connect(&target.into())?;
-    socket.set_tcp_nodelay(true)?;
-    Ok(socket.into())
+/// Connects from source addresses and ports of its own choosing: the kernel's search for a free
+/// port takes longer than the handshake when thousands have just been closed.
+#[derive(Debug, Default)]
+pub(crate) struct Dialer {
+    dialled: usize,
+}
+
+impl Dialer {
+    /// Connects. A pair of address and port comes back after a million connections.
+    pub(crate) fn connect(&mut self, target: SocketAddr) -> io::Result<TcpStream> {
+        loop {
+            let source = self.next_source();
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?; // of a connection in TIME_WAIT
+            match socket.bind(&source.into()) {
+                // Somebody listens on that port on all addresses.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+                bound => bound?,
+            }
+            socket.connect(&target.into())?;
+            socket.set_tcp_nodelay(true)?;
+            return Ok(socket.into());
+        }
+    }
+
+    fn next_source(&mut self) -> SocketAddr {
+        let number = self.dialled;
+        self.dialled += 1;
+        let address = Ipv4Addr::new(127, 0, 0, 2 + (number % ADDRESSES) as u8);
+        let port = FIRST_PORT + (number / ADDRESSES % usize::from(PORTS)) as u16;
+        SocketAddr::new(IpAddr::V4(address), port)
+    }
 }
 
 fn head(opcode: u8, mask_bit: u8, len: usize, out: &mut Vec<u8>) {
@@ -127,7 +163,10 @@ mod tests {
             assert_eq!(first_frame(&bytes[..bytes.len() - 1]), None);
             let frame = first_frame(&bytes).expect("whole");
             assert_eq!((frame.opcode, frame.end), (BINARY, bytes.len()));
-            apply(frame.mask.expect("masked"), &mut bytes[frame.start..frame.end]);
+            apply(
+                frame.mask.expect("masked"),
+                &mut bytes[frame.start..frame.end],
+            );
             assert_eq!(&bytes[frame.start..], payload);
 
             let mut bytes = Vec::new();

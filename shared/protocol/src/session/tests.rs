@@ -1,4 +1,6 @@
 use super::*;
+use crate::control::{ChannelAttached, ServerMessage, Welcome};
+use crate::frame::SnapshotHead;
 use crate::id::{Epoch, Offset, PlayerId, SessionId};
 
 fn at(millis: u64) -> Timestamp {
@@ -155,6 +157,134 @@ fn attempts_back_off_to_the_limit() {
     assert_eq!(pauses[0], Duration::ZERO);
     assert!(pauses[1] <= Duration::from_millis(100));
     assert!(pauses[11] >= Duration::from_millis(2_500) && pauses[11] <= Duration::from_secs(5));
+}
+
+fn events(session: &mut Session) -> Vec<SessionEvent> {
+    std::iter::from_fn(|| session.poll_event()).collect()
+}
+
+fn snapshot(tick: u32, distance: u32) -> Bytes {
+    let head = SnapshotHead {
+        tick: Tick(tick),
+        distance,
+        ..SnapshotHead::default()
+    };
+    head.encode().into()
+}
+
+fn told_ticks(session: &mut Session) -> Vec<u32> {
+    events(session)
+        .into_iter()
+        .filter_map(|event| match event {
+            SessionEvent::Snapshot(snapshot) => Some(snapshot.head.tick.0),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_server_that_welcomes_and_hangs_up_is_not_stormed() {
+    let mut session = live(1);
+    let mut now = at(10);
+    for _ in 0..10 {
+        session.handle_closed(now, None);
+        now = session.poll_timeout().unwrap().max(now);
+        session.handle_timeout(now);
+        session.handle_connected(now);
+        session.handle_text(now, &welcome());
+        outputs(&mut session, now);
+    }
+    assert!(now > at(10_000), "{now:?}");
+    now = now + Duration::from_secs(20);
+    session.handle_closed(now, None);
+    assert_eq!(session.poll_timeout(), Some(now), "it had held for long");
+}
+
+#[test]
+fn only_snapshots_whose_baseline_was_told_are_told() {
+    let mut session = in_room();
+    for (tick, distance) in [(9, 3), (10, 0), (13, 3), (16, 2), (17, 4), (12, 0)] {
+        session.handle_binary(at(4), &snapshot(tick, distance));
+    }
+    assert_eq!(told_ticks(&mut session), [10, 13, 17]);
+    session.handle_text(at(5), &room_channel(false));
+    session.handle_binary(at(5), &snapshot(20, 3));
+    session.handle_binary(at(5), &snapshot(21, 0));
+    assert_eq!(told_ticks(&mut session), [21]);
+}
+
+#[test]
+fn a_history_that_does_not_go_on_is_asked_for_afresh() {
+    let mut session = live(1);
+    session.join_room("room ticket".to_owned());
+    session.handle_text(at(3), &room_channel(true));
+    assert!(!session.is_live());
+    let told = events(&mut session);
+    assert!(
+        !told
+            .iter()
+            .any(|event| matches!(event, SessionEvent::Channel(_)))
+    );
+    session.handle_timeout(at(3));
+    session.handle_connected(at(4));
+    assert_eq!(hello(&outputs(&mut session, at(4))).have.room, None);
+}
+
+#[test]
+fn inputs_of_a_room_that_is_left_are_given_up_aloud() {
+    let mut session = in_room();
+    session.push_input(1);
+    session.push_input(2);
+    session.leave_room();
+    let lost = events(&mut session)
+        .into_iter()
+        .find_map(|event| match event {
+            SessionEvent::InputsGivenUp(range) => Some((range.from.0, range.to.0)),
+            _ => None,
+        });
+    assert_eq!(lost, Some((1, 2)));
+}
+
+#[test]
+fn the_answer_to_a_leave_does_not_close_the_next_room() {
+    let left = r#"{"t":"channel.closed","ch":"room","reason":"left"}"#;
+    let mut session = in_room();
+    session.leave_room();
+    session.join_room("another ticket".to_owned());
+    session.handle_text(at(5), left);
+    session.handle_text(at(6), &room_channel(false));
+    assert!(session.is_in_room());
+}
+
+#[test]
+fn what_comes_late_from_a_room_that_was_left_is_nothing() {
+    let mut session = in_room();
+    session.leave_room();
+    events(&mut session);
+    session.handle_text(at(5), &room_channel(false));
+    assert_eq!(session.cursor(Channel::Room).position(), None);
+    assert!(events(&mut session).is_empty());
+}
+
+#[test]
+fn nothing_is_heard_between_connections() {
+    let mut session = in_room();
+    session.handle_closed(at(5), None);
+    events(&mut session);
+    session.handle_text(at(5), &room_channel(false));
+    session.handle_binary(at(5), &snapshot(10, 0));
+    assert!(!session.is_in_room() && events(&mut session).is_empty());
+}
+
+#[test]
+fn a_close_is_said_and_not_just_done() {
+    let mut session = live(1);
+    session.close();
+    session.close();
+    assert_eq!(
+        outputs(&mut session, at(5)),
+        [Output::Close(CloseCode::Normal)]
+    );
 }
 
 impl Session {

@@ -121,3 +121,54 @@ fn a_schema_reads_back_and_a_wrong_one_is_refused() {
         assert!(serde_json::from_str::<Schema>(&wrong).is_err(), "{wrong}");
     }
 }
+
+/// A snapshot of `vectors.json`.
+#[derive(serde::Deserialize)]
+struct Vector {
+    name: String,
+    schema: Schema,
+    baseline: Option<State>,
+    new: State,
+    hex: String,
+}
+
+#[derive(serde::Deserialize)]
+struct State {
+    globals: Vec<u32>,
+    slots: Vec<Option<Vec<u32>>>,
+}
+
+impl State {
+    fn view(&self, schema: &Schema) -> View {
+        let mut view = View::new(schema);
+        for (index, value) in self.globals.iter().enumerate() {
+            view.set_global(index, *value);
+        }
+        for (slot, values) in self.slots.iter().enumerate() {
+            if let Some(values) = values {
+                view.put(slot, values);
+            }
+        }
+        view
+    }
+}
+
+#[test]
+fn the_vectors_hold() {
+    #[derive(serde::Deserialize)]
+    struct Vectors {
+        snapshots: Vec<Vector>,
+    }
+    let text = include_str!("../../vectors.json");
+    let vectors: Vectors = serde_json::from_str(text).unwrap();
+    assert!(!vectors.snapshots.is_empty());
+    for vector in vectors.snapshots {
+        let baseline = vector.baseline.map(|state| state.view(&vector.schema));
+        let view = vector.new.view(&vector.schema);
+        let body = encode(&vector.schema, baseline.as_ref(), &view);
+        let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, vector.hex, "{}", vector.name);
+        let read = decode(&vector.schema, baseline.as_ref(), &body);
+        assert_eq!(read, Ok(view), "{}", vector.name);
+    }
+}

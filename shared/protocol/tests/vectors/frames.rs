@@ -119,7 +119,7 @@ pub(super) fn tolerated() -> Vec<Value> {
         ),
         (
             "a number is longer than it has to be",
-            number.to_bytes(),
+            number.packed(),
             event("match", 7, 3, "{}"),
         ),
     ];
@@ -148,7 +148,7 @@ pub(super) fn errors() -> Vec<Value> {
         ("kind 0", vec![0]),
         ("kind 7", vec![7, 1, 2, 3]),
         ("ping cut short", short),
-        ("three acks for two channels", count.to_bytes()),
+        ("three acks for two channels", count.packed()),
         ("no steps", whole(input([1, 1, 1, 1], 8, &[]))),
         ("steps of no bits", whole(input([1, 1, 1, 1], 0, &[0]))),
         ("steps of 33 bits", whole(input([1, 1, 1, 1], 33, &[0]))),
@@ -158,7 +158,7 @@ pub(super) fn errors() -> Vec<Value> {
             whole(input([1, 1, 1, TOP], 8, &[1])),
         ),
         ("a step is missing", steps),
-        ("tick of more than 32 bits", number.to_bytes()),
+        ("tick of more than 32 bits", number.packed()),
         ("event without offset", vec![6, 1, 0, 0, 0, 0]),
     ];
     rows.into_iter()
@@ -241,7 +241,7 @@ fn pack(fields: &Value) -> Vec<u8> {
         }
         other => panic!("kind {other}"),
     }
-    bits.to_bytes()
+    bits.packed()
 }
 
 fn pack_beat(bits: &mut Packer, fields: &Value) {

@@ -26,7 +26,7 @@ fn fixed(values: &[(u32, u32)]) -> Value {
         packer.put(u64::from(*value), *width);
         writer.bits(*value, *width);
     }
-    let bytes = packer.to_bytes();
+    let bytes = packer.packed();
     assert_eq!(bytes, writer.finish());
     let mut reader = BitReader::new(&bytes);
     for (value, width) in values {
@@ -56,7 +56,7 @@ pub(super) fn var() -> Vec<Value> {
         packer.var(u64::from(value));
         writer.var(value);
         let length = packer.len();
-        let bytes = packer.to_bytes();
+        let bytes = packer.packed();
         assert_eq!((length, &bytes), (writer.bit_len(), &writer.finish()));
         assert_eq!(BitReader::new(&bytes).var(), Ok(value));
         json!({"value": value, "bits": length, "hex": hex(&bytes)})

@@ -39,8 +39,8 @@ impl Packer {
         self.0.len()
     }
 
-    pub(super) fn to_bytes(&mut self) -> Vec<u8> {
-        self.align();
+    /// The bytes, the last one padded with zeros.
+    pub(super) fn packed(&self) -> Vec<u8> {
         let bits: Vec<char> = self.0.chars().collect();
         bits.chunks(8)
             .map(|byte| {

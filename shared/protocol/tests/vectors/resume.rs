@@ -140,9 +140,12 @@ fn cursor_row(name: &str, steps: &[Step]) -> Value {
     json!({"name": name, "steps": told})
 }
 
+/// When by the client's clock, and the pong's time, echo and hold.
+type Heard = (u32, [u32; 3]);
+
 /// Pongs that a client hears: when by its own clock, what they say, and what follows from it.
 pub(super) fn clock() -> Vec<Value> {
-    let rows: [(&str, &[(u32, [u32; 3])]); 6] = [
+    let rows: [(&str, &[Heard]); 6] = [
         ("one sample", &[(1_070, [6_040, 1_000, 10])]),
         (
             "the shortest round trip counts",
@@ -168,7 +171,7 @@ pub(super) fn clock() -> Vec<Value> {
         .collect()
 }
 
-fn clock_row(name: &str, beats: &[(u32, [u32; 3])]) -> Value {
+fn clock_row(name: &str, beats: &[Heard]) -> Value {
     let pace = Pace {
         interval: Duration::from_secs(25),
         silence: Duration::from_secs(60),

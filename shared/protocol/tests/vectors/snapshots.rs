@@ -1,8 +1,9 @@
 //! Bodies of snapshots: schema, baseline and new state to hex.
 //!
-//! The encoder of the server is in `syncd`, which checks itself against these. This one follows
-//! `docs/PROTOCOL.md` word for word.
+//! This encoder follows `docs/PROTOCOL.md` word for word; [`protocol::snapshot`] must agree with
+//! it both ways.
 
+use protocol::snapshot::{self, View};
 use serde_json::{Value, json};
 
 use super::packer::{Packer, hex};
@@ -197,8 +198,32 @@ fn row(name: &str, schema: &Schema, baseline: Option<&State>, new: &State) -> Va
         None => whole(&mut bits, schema, new),
         Some(base) => delta(&mut bits, schema, base, new),
     }
-    let body = hex(&bits.to_bytes());
-    json!({"name": name, "schema": schema, "baseline": baseline, "new": new, "hex": body})
+    let body = bits.packed();
+    agree(name, schema, baseline, new, &body);
+    json!({
+        "name": name, "schema": schema, "baseline": baseline, "new": new, "hex": hex(&body),
+    })
+}
+
+fn agree(name: &str, schema: &Schema, baseline: Option<&State>, new: &State, body: &[u8]) {
+    let schema: snapshot::Schema = serde_json::from_value(json!(schema)).unwrap();
+    let view = |state: &State| {
+        let mut view = View::new(&schema);
+        for (index, value) in state.globals.iter().enumerate() {
+            view.set_global(index, *value);
+        }
+        for (slot, values) in state.slots.iter().enumerate() {
+            if let Some(values) = values {
+                view.put(slot, values);
+            }
+        }
+        view
+    };
+    let (baseline, new) = (baseline.map(view), view(new));
+    let encoded = snapshot::encode(&schema, baseline.as_ref(), &new);
+    assert_eq!(hex(&encoded), hex(body), "{name}");
+    let decoded = snapshot::decode(&schema, baseline.as_ref(), body);
+    assert_eq!(decoded, Ok(new), "{name}");
 }
 
 fn whole(bits: &mut Packer, schema: &Schema, new: &State) {

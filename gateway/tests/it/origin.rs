@@ -1,0 +1,262 @@
+//! An origin that does what a test says: attaches by the rules, emits, falls silent, vanishes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chassis::clock;
+use parking_lot::Mutex;
+use protocol::attach::{Claim, Verdict, judge};
+use protocol::close::CloseCode;
+use protocol::control::ErrorMessage;
+use protocol::frame::SnapshotHead;
+use protocol::id::{Channel, Epoch, Generation, PlayerId, SessionId, Tick};
+use protocol::log::{EventLog, LogLimits};
+use protocol::time::Timestamp;
+use rpc::batch::Batch;
+use rpc::inbound::{AttachRequest, Inbound};
+use rpc::origin::{GatewayStream, Origin, OriginIdentity, OriginStream, service};
+use rpc::transport::{Endpoint, Incoming, memory};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::raw::DEADLINE;
+
+/// What an origin tells a client at attach.
+const STATE: &str = r#"{"fake":true}"#;
+
+/// Enough for every test that fills an outbox.
+const LIMITS: LogLimits = LogLimits {
+    events: 100_000,
+    bytes: 64 * 1024 * 1024,
+};
+
+/// A fake matcher or room node. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct FakeOrigin {
+    state: Arc<Mutex<State>>,
+    /// Counts what changed, for those who wait.
+    version: Arc<watch::Sender<u64>>,
+    frozen: Arc<watch::Sender<bool>>,
+    channel: Channel,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Vec<Inbound>,
+    players: BTreeMap<PlayerId, Seat>,
+    refusal: Option<ErrorMessage>,
+    epochs: u32,
+}
+
+struct Seat {
+    claim: Claim,
+    gateway: GatewayStream,
+    log: EventLog,
+}
+
+/// One stream from a gateway.
+pub(crate) struct FakeStream {
+    origin: FakeOrigin,
+    gateway: GatewayStream,
+}
+
+impl FakeOrigin {
+    /// Starts an origin and gives where it can be reached.
+    pub(crate) fn start(name: &str, channel: Channel) -> (Self, Endpoint) {
+        let (connector, incoming) = memory();
+        let origin = Self {
+            state: Arc::default(),
+            version: Arc::new(watch::Sender::new(0)),
+            frozen: Arc::new(watch::Sender::new(false)),
+            channel,
+            stop: CancellationToken::new(),
+        };
+        let identity = OriginIdentity {
+            node: name.parse().unwrap(),
+            generation: Generation(1),
+            channel,
+            build: "test",
+        };
+        let service = service(identity, Arc::new(origin.clone()), origin.stop.clone());
+        let routes = tonic::service::Routes::new(service);
+        let stopped = origin.stop.clone().cancelled_owned();
+        tokio::spawn(Incoming::Memory(incoming).serve(routes, stopped));
+        (origin, Endpoint::Memory(connector))
+    }
+
+    /// Waits until something that arrived gives an answer.
+    pub(crate) async fn saw<T>(&self, pick: impl Fn(&Inbound) -> Option<T>) -> T {
+        self.until("the origin to see it", |state| state.seen.iter().find_map(&pick))
+            .await
+    }
+
+    /// What has arrived so far.
+    pub(crate) fn seen(&self) -> Vec<Inbound> {
+        self.state.lock().seen.clone()
+    }
+
+    /// Waits until `player` is attached by the connection `attempt`.
+    pub(crate) async fn attached(&self, player: PlayerId, attempt: u32) -> SessionId {
+        self.until("the player to be attached", |state| {
+            let seat = state.players.get(&player)?;
+            (seat.claim.attempt == attempt).then_some(seat.claim.session)
+        })
+        .await
+    }
+
+    /// Appends a reliable event for `player` and sends what is due.
+    pub(crate) fn emit(&self, player: PlayerId, payload: impl Into<Bytes>) {
+        let mut state = self.state.lock();
+        let seat = state.players.get_mut(&player).expect("attached");
+        seat.log.append(payload.into()).expect("room in the log");
+        seat.send_due();
+    }
+
+    /// Sends a snapshot that is nothing but its tick and `body`.
+    pub(crate) fn snapshot(&self, player: PlayerId, tick: u32, body: impl Into<Bytes>) {
+        let head = SnapshotHead {
+            tick: Tick(tick),
+            ..SnapshotHead::default()
+        };
+        let body = body.into();
+        self.say(player, |batch, session| batch.fanout(body, [(session, head)]));
+    }
+
+    /// Sends a control message.
+    pub(crate) fn text(&self, player: PlayerId, text: &str) {
+        self.say(player, |batch, session| batch.text(session, text.to_owned()));
+    }
+
+    /// Ends the player's channel; the connection stays.
+    pub(crate) fn close_channel(&self, player: PlayerId, reason: &str) {
+        self.say(player, |batch, session| batch.close_channel(session, reason));
+    }
+
+    /// Refuses the next attach.
+    pub(crate) fn refuse_next(&self, error: ErrorMessage) {
+        self.state.lock().refusal = Some(error);
+    }
+
+    /// Falls silent at the next thing that arrives: no answer, no beat, until [`Self::thaw`].
+    pub(crate) fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// Goes on.
+    pub(crate) fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+
+    /// Ends all streams and accepts no more.
+    pub(crate) fn vanish(&self) {
+        self.stop.cancel();
+    }
+
+    fn say(&self, player: PlayerId, speak: impl FnOnce(&mut Batch, SessionId)) {
+        let state = self.state.lock();
+        let seat = state.players.get(&player).expect("attached");
+        let mut batch = Batch::new();
+        speak(&mut batch, seat.claim.session);
+        seat.gateway.send(batch);
+    }
+
+    async fn until<T>(&self, what: &str, pick: impl Fn(&State) -> Option<T>) -> T {
+        let mut version = self.version.subscribe();
+        let waited = tokio::time::timeout(DEADLINE, async {
+            loop {
+                version.mark_unchanged();
+                if let Some(found) = pick(&self.state.lock()) {
+                    return found;
+                }
+                version.changed().await.expect("self keeps the sender");
+            }
+        });
+        match waited.await {
+            Ok(found) => found,
+            Err(_) => panic!("waited for {what}; seen: {:?}", self.seen()),
+        }
+    }
+
+    fn attach(&self, gateway: &GatewayStream, request: AttachRequest) {
+        let mut state = self.state.lock();
+        let session = request.claim.session;
+        let mut batch = Batch::new();
+        if let Some(error) = state.refusal.take() {
+            batch.refused(session, &error);
+            return gateway.send(batch);
+        }
+        let current = state.players.get(&request.player).map(|seat| seat.claim);
+        let code = match judge(current.as_ref(), &request.claim) {
+            Verdict::Accept => None,
+            Verdict::Stale => Some(CloseCode::Superseded),
+            Verdict::Replaced => Some(CloseCode::Replaced),
+        };
+        if let Some(code) = code {
+            batch.close_connection(session, code);
+            return gateway.send(batch);
+        }
+        state.epochs += 1;
+        let epoch = Epoch(state.epochs);
+        let fresh = || Seat {
+            claim: request.claim,
+            gateway: gateway.clone(),
+            log: EventLog::new(self.channel, epoch, LIMITS),
+        };
+        let seat = state.players.entry(request.player).or_insert_with(fresh);
+        if seat.claim.session != session {
+            let mut farewell = Batch::new();
+            farewell.close_connection(seat.claim.session, CloseCode::Replaced);
+            seat.gateway.send(farewell);
+        }
+        (seat.claim, seat.gateway) = (request.claim, gateway.clone());
+        let attached = seat.log.attach(request.mode, Epoch(epoch.0 + 1_000));
+        batch.attached(session, attached, STATE.to_owned());
+        gateway.send(batch);
+        seat.send_due();
+    }
+}
+
+impl Seat {
+    fn send_due(&mut self) {
+        let mut batch = Batch::new();
+        while let Some(event) = self.log.poll_transmit(now()) {
+            batch.event(self.claim.session, &event);
+        }
+        self.gateway.send(batch);
+    }
+}
+
+impl Origin for FakeOrigin {
+    type Stream = FakeStream;
+
+    fn open(&self, gateway: GatewayStream) -> FakeStream {
+        let origin = self.clone();
+        FakeStream { origin, gateway }
+    }
+}
+
+impl OriginStream for FakeStream {
+    async fn handle(&mut self, inbound: Inbound) {
+        let mut frozen = self.origin.frozen.subscribe();
+        frozen.wait_for(|frozen| !frozen).await.expect("a sender");
+        if let Inbound::Attach(request) = &inbound {
+            self.origin.attach(&self.gateway, request.clone());
+        }
+        if let Inbound::Ack { session, ack } = &inbound {
+            let mut state = self.origin.state.lock();
+            let mut seats = state.players.values_mut();
+            if let Some(seat) = seats.find(|seat| seat.claim.session == *session) {
+                seat.log.handle_ack(now(), *ack);
+            }
+        }
+        self.origin.state.lock().seen.push(inbound);
+        self.origin.version.send_modify(|version| *version += 1);
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(clock::now())
+}
+

@@ -1,0 +1,22 @@
+//! The matcher as gateways and syncd nodes see it: its real gRPC service in memory, on a stopped
+//! clock, between a gateway and syncd nodes that the tests play.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test, with the line"
+)]
+
+#[path = "it/clients.rs"]
+mod clients;
+#[path = "it/gateway.rs"]
+mod gateway;
+#[path = "it/parties.rs"]
+mod parties;
+#[path = "it/queues.rs"]
+mod queues;
+#[path = "it/rooms.rs"]
+mod rooms;
+#[path = "it/syncd.rs"]
+mod syncd;
+#[path = "it/world.rs"]
+mod world;

@@ -1,0 +1,96 @@
+//! What can be set about a syncd. Nothing changes while running: a new value waits for a restart.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use chassis::config::ByteSize;
+use protocol::id::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::room::{Rules, ticks};
+
+/// A syncd's settings.
+///
+/// Worst-case memory: `capacity` rooms of about 16 KiB and 2 KiB a player, and for each player
+/// out of reach an event log of at most 256 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Name of this syncd in the deployment.
+    pub node: NodeId,
+    /// Where gateways and matchers reach it.
+    pub listen: SocketAddr,
+    /// Tasks that step rooms; 0: one for each core.
+    pub workers: usize,
+    /// Most rooms at once. Over it new ones are refused.
+    pub capacity: NonZeroUsize,
+    /// A snapshot every so many ticks of 1/60 s: 3 is 20 a second, 2 is 30.
+    pub snapshot_every: NonZeroU32,
+    /// Most bytes of a snapshot's body. What does not fit waits, the least needed longest.
+    pub snapshot_bytes: ByteSize,
+    /// Most steps of input (1/60 s each) that wait for a player. Over it the oldest are dropped
+    /// and reported.
+    pub input_limit: NonZeroUsize,
+    /// How long a player's last input is held when no other has come.
+    #[serde(with = "chassis::config::duration")]
+    pub hold_input: Duration,
+    /// From the end of a game to the end of its room.
+    #[serde(with = "chassis::config::duration")]
+    pub linger: Duration,
+    /// A room in which nobody is present for this long is ended.
+    #[serde(with = "chassis::config::duration")]
+    pub abandon_after: Duration,
+    /// Items from gateways that may wait for one worker. Over it the gateways' streams are not
+    /// read until it has caught up.
+    pub mailbox: NonZeroUsize,
+    /// How long a result is tried to be recorded while the store fails.
+    #[serde(with = "chassis::config::duration")]
+    pub record_for: Duration,
+    /// How long a drain waits for rooms to end by themselves.
+    #[serde(with = "chassis::config::duration")]
+    pub drain_deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "syncd-1".parse().expect("a DNS label"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7300)),
+            workers: 0,
+            capacity: NonZeroUsize::new(2_000).expect("not zero"),
+            snapshot_every: NonZeroU32::new(3).expect("not zero"),
+            snapshot_bytes: ByteSize(512),
+            input_limit: NonZeroUsize::new(30).expect("not zero"),
+            hold_input: Duration::from_millis(250),
+            linger: Duration::from_secs(10),
+            abandon_after: Duration::from_secs(60),
+            mailbox: NonZeroUsize::new(16_384).expect("not zero"),
+            record_for: Duration::from_secs(30),
+            drain_deadline: Duration::from_secs(180),
+        }
+    }
+}
+
+impl Config {
+    /// The rules for a room. Its snapshot phase is set where it is hosted.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            snapshot_every: self.snapshot_every.get(),
+            snapshot_phase: 0,
+            snapshot_bytes: self.snapshot_bytes.0,
+            input_limit: self.input_limit.get(),
+            hold_ticks: ticks(self.hold_input),
+            linger_ticks: ticks(self.linger),
+            abandon_ticks: ticks(self.abandon_after),
+        }
+    }
+
+    /// How many workers there are to be.
+    pub(crate) fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            workers => workers,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What syncd serves: the gateways' streams and the matchers' calls.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::{MatchId, PlayerId, RoomId, SessionId};
+use rpc::batch::Batch;
+use rpc::inbound::{AttachRequest, Inbound};
+use rpc::origin::{GatewayStream, Origin, OriginStream};
+use rpc::pb;
+use rpc::pb::room_news::News;
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Request, Response, Status};
+
+use crate::game::{SeatSetup, Setup};
+use crate::host::{Host, OpenError, WorkerIndex};
+use crate::room::{RoomSetup, Rules};
+use crate::worker::{Link, Mail, room_unknown};
+
+/// How often a watcher is told the load.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// News that wait for the transport of one watcher. Over it the host's queue of news fills.
+const WATCH_QUEUE: usize = 16;
+
+/// Routes of a stream that are kept before those of rooms that are gone are swept out.
+const SWEEP_AT: usize = 1_024;
+
+/// Accepts gateways' streams.
+pub(crate) struct Gateways {
+    pub(crate) host: Arc<Host>,
+}
+
+impl Origin for Gateways {
+    type Stream = GatewayHandler;
+
+    fn open(&self, gateway: GatewayStream) -> GatewayHandler {
+        let ended = CancellationToken::new();
+        GatewayHandler {
+            host: self.host.clone(),
+            link: Link::new(gateway, ended.clone()),
+            routes: HashMap::new(),
+            sweep_at: SWEEP_AT,
+            _ended: ended.drop_guard(),
+        }
+    }
+}
+
+/// Hands what comes by one stream to the workers of the rooms. Workers learn of its end by the
+/// guard.
+pub(crate) struct GatewayHandler {
+    host: Arc<Host>,
+    link: Link,
+    /// Where the sessions of this stream are.
+    routes: HashMap<SessionId, Route>,
+    sweep_at: usize,
+    _ended: DropGuard,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    room: RoomId,
+    worker: WorkerIndex,
+    attempt: u32,
+}
+
+impl OriginStream for GatewayHandler {
+    async fn handle(&mut self, inbound: Inbound) {
+        let worker = match &inbound {
+            Inbound::Attach(request) => self.route(request).await,
+            Inbound::Detach { session, .. }
+            | Inbound::Ack { session, .. }
+            | Inbound::Text { session, .. }
+            | Inbound::Input { session, .. } => self.routes.get(session).map(|route| route.worker),
+        };
+        if let Some(worker) = worker {
+            self.post(worker, inbound).await;
+        }
+    }
+}
+
+impl GatewayHandler {
+    /// Notes where a session goes; refuses it if its room is not here.
+    async fn route(&mut self, request: &AttachRequest) -> Option<WorkerIndex> {
+        let session = request.claim.session;
+        let place = request
+            .room
+            .and_then(|room| Some((room, self.host.worker_of(room)?)));
+        let Some((room, worker)) = place else {
+            let mut batch = Batch::new();
+            batch.refused(session, &room_unknown());
+            self.link.send(batch);
+            return None;
+        };
+        self.sweep();
+        let attempt = request.claim.attempt;
+        let route = Route {
+            room,
+            worker,
+            attempt,
+        };
+        let before = self.routes.insert(session, route);
+        // Within one worker the attach itself takes the session out of its earlier room.
+        if let Some(before) = before.filter(|before| before.worker != worker) {
+            let detach = Inbound::Detach {
+                session,
+                attempt: before.attempt,
+                leave: false,
+            };
+            self.post(before.worker, detach).await;
+        }
+        Some(worker)
+    }
+
+    async fn post(&self, worker: WorkerIndex, inbound: Inbound) {
+        let link = self.link.clone();
+        let mail = Mail::Gateway { link, inbound };
+        // A worker that is gone has no rooms, and this stream is about to be ended.
+        let _ = self.host.mailbox(worker).send(mail).await;
+    }
+
+    /// Forgets routes to rooms that are gone: gateways say nothing when a room ends.
+    fn sweep(&mut self) {
+        if self.routes.len() < self.sweep_at {
+            return;
+        }
+        let host = &self.host;
+        self.routes
+            .retain(|_, route| host.worker_of(route.room).is_some());
+        self.sweep_at = SWEEP_AT.max(2 * self.routes.len());
+    }
+}
+
+/// Serves the matchers' calls. `stop` ends watches.
+pub(crate) struct RoomsService {
+    pub(crate) host: Arc<Host>,
+    pub(crate) stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl pb::rooms_server::Rooms for RoomsService {
+    type WatchStream = ReceiverStream<Result<pb::RoomNews, Status>>;
+
+    async fn create(
+        &self,
+        request: Request<pb::CreateRoom>,
+    ) -> Result<Response<pb::RoomCreated>, Status> {
+        let request = request.into_inner();
+        let game = request.game.clone();
+        let setup = setup(request, self.host.rules().clone())?;
+        self.host.open(&game, setup).await?;
+        Ok(Response::new(pb::RoomCreated {
+            node: self.host.node.to_string(),
+            generation: self.host.generation.0,
+        }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<pb::WatchRooms>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let (open, news) = self.host.watch();
+        let (sender, receiver) = mpsc::channel(WATCH_QUEUE);
+        let watch = Watch {
+            host: self.host.clone(),
+            news,
+            sender,
+        };
+        tracing::info!(node = request.into_inner().node, "a matcher watches");
+        let stop = self.stop.clone();
+        self.host.drain.spawn("watch", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = watch.run(open) => {}
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// One matcher's stream of news.
+struct Watch {
+    host: Arc<Host>,
+    news: broadcast::Receiver<pb::RoomEnded>,
+    sender: mpsc::Sender<Result<pb::RoomNews, Status>>,
+}
+
+impl Watch {
+    async fn run(mut self, open: pb::OpenRooms) {
+        if !self.tell(News::Open(open)).await {
+            return;
+        }
+        let mut load = tokio::time::interval(LOAD_EVERY);
+        load.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let drain = self.host.drain.clone();
+        let mut told_draining = false;
+        loop {
+            let news = tokio::select! {
+                ended = self.news.recv() => match ended {
+                    Ok(ended) => News::Ended(ended),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        let behind = Status::aborted("too far behind; watch anew");
+                        let _ = self.sender.send(Err(behind)).await;
+                        return;
+                    }
+                },
+                _ = load.tick() => News::Load(self.host.load()),
+                // At once, so that nobody places a room here that would be refused.
+                () = drain.started(), if !told_draining => {
+                    told_draining = true;
+                    News::Load(self.host.load())
+                }
+            };
+            if !self.tell(news).await {
+                return;
+            }
+        }
+    }
+
+    async fn tell(&self, news: News) -> bool {
+        let news = pb::RoomNews { news: Some(news) };
+        self.sender.send(Ok(news)).await.is_ok()
+    }
+}
+
+fn setup(request: pb::CreateRoom, rules: Rules) -> Result<RoomSetup, Status> {
+    if request.room == 0 || request.r#match == 0 {
+        return Err(Status::invalid_argument("room and match must not be 0"));
+    }
+    let seat = |seat: pb::Seat| SeatSetup {
+        player: PlayerId(seat.player),
+        name: seat.name,
+        bot: seat.bot,
+        team: seat.team,
+        rating: seat.rating,
+    };
+    Ok(RoomSetup {
+        room: RoomId(request.room),
+        match_id: MatchId(request.r#match),
+        mode: request.mode,
+        game: Setup {
+            seed: request.seed,
+            seats: request.seats.into_iter().map(seat).collect(),
+            settings: request.settings,
+        },
+        rules,
+    })
+}
+
+impl From<OpenError> for Status {
+    fn from(error: OpenError) -> Self {
+        let text = error.to_string();
+        match error {
+            OpenError::Draining | OpenError::Busy => Self::unavailable(text),
+            OpenError::Full(_) => Self::resource_exhausted(text),
+            OpenError::Ended(_) => Self::failed_precondition(text),
+            OpenError::UnknownGame { .. } | OpenError::Setup(_) => Self::invalid_argument(text),
+        }
+    }
+}

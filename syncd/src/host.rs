@@ -1,0 +1,264 @@
+//! The node as a whole: which rooms there are, on which worker, and who is told of them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chassis::drain::Drain;
+use parking_lot::Mutex;
+use protocol::id::{Generation, NodeId, RoomId};
+use rpc::pb;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::games::Games;
+use crate::results::Ending;
+use crate::room::{Room, RoomSetup, Rules};
+use crate::worker::Mail;
+
+/// Ended rooms that are remembered, so that a repeated request does not play a match again.
+const REMEMBERED: usize = 8_192;
+
+/// News that may wait for one watcher. Over it its stream is ended, and it starts anew from the
+/// list of open rooms.
+pub(crate) const NEWS: usize = 1_024;
+
+/// How long a new room may wait for its worker's mailbox.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// The node.
+pub(crate) struct Host {
+    pub(crate) node: NodeId,
+    pub(crate) generation: Generation,
+    pub(crate) drain: Drain,
+    games: Games,
+    rules: Rules,
+    capacity: usize,
+    directory: Mutex<Directory>,
+    /// How many rooms there are.
+    rooms: watch::Sender<usize>,
+    mailboxes: Vec<mpsc::Sender<Mail>>,
+    players: Vec<AtomicUsize>,
+    news: broadcast::Sender<pb::RoomEnded>,
+}
+
+/// Index of a worker.
+pub(crate) type WorkerIndex = usize;
+
+#[derive(Debug)]
+struct Directory {
+    rooms: BTreeMap<RoomId, Place>,
+    rooms_on: Vec<usize>,
+    ended: BTreeSet<RoomId>,
+    ended_order: VecDeque<RoomId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    worker: WorkerIndex,
+    /// Its end has been told; it lingers.
+    over: bool,
+}
+
+/// What a [`Host`] is made from.
+pub(crate) struct HostParts {
+    pub(crate) node: NodeId,
+    pub(crate) generation: Generation,
+    pub(crate) drain: Drain,
+    pub(crate) games: Games,
+    pub(crate) rules: Rules,
+    pub(crate) capacity: usize,
+    pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
+}
+
+/// Why a room is not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("this node is draining")]
+    Draining,
+    #[error("this node runs as many rooms as it takes: {0}")]
+    Full(usize),
+    #[error("room {0} has ended")]
+    Ended(RoomId),
+    #[error("game {game:?} is unknown; this node has {known}")]
+    UnknownGame { game: String, known: String },
+    #[error("{0}")]
+    Setup(#[from] crate::game::SetupError),
+    #[error("the room's worker takes nothing")]
+    Busy,
+}
+
+impl Host {
+    pub(crate) fn new(parts: HostParts) -> Self {
+        let workers = parts.mailboxes.len();
+        Self {
+            node: parts.node,
+            generation: parts.generation,
+            drain: parts.drain,
+            games: parts.games,
+            rules: parts.rules,
+            capacity: parts.capacity,
+            directory: Mutex::new(Directory {
+                rooms: BTreeMap::new(),
+                rooms_on: vec![0; workers],
+                ended: BTreeSet::new(),
+                ended_order: VecDeque::new(),
+            }),
+            rooms: watch::Sender::new(0),
+            mailboxes: parts.mailboxes,
+            players: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            news: broadcast::Sender::new(NEWS),
+        }
+    }
+
+    /// How rooms run here.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Opens a room of the game called `game`. Opening one that is open changes nothing.
+    pub(crate) async fn open(&self, game: &str, setup: RoomSetup) -> Result<(), OpenError> {
+        let id = setup.room;
+        if self.is_known(id)? {
+            return Ok(());
+        }
+        let kind = self
+            .games
+            .find(game)
+            .ok_or_else(|| OpenError::UnknownGame {
+                game: game.to_owned(),
+                known: self.games.names().collect::<Vec<_>>().join(", "),
+            })?;
+        let room = Box::new(Room::new(kind, setup)?);
+        let Some(worker) = self.place(id)? else {
+            return Ok(());
+        };
+        let sent = self.mailboxes[worker].send_timeout(Mail::Open(room), HAND_OVER);
+        if sent.await.is_err() {
+            self.forget(id);
+            return Err(OpenError::Busy);
+        }
+        tracing::info!(room = %id, game, "room opened");
+        Ok(())
+    }
+
+    /// The worker of an open room.
+    pub(crate) fn worker_of(&self, room: RoomId) -> Option<WorkerIndex> {
+        let directory = self.directory.lock();
+        directory.rooms.get(&room).map(|place| place.worker)
+    }
+
+    /// A worker's mailbox. Sending waits while it is full: that is the back-pressure.
+    pub(crate) fn mailbox(&self, worker: WorkerIndex) -> &mpsc::Sender<Mail> {
+        &self.mailboxes[worker]
+    }
+
+    /// A worker says how many players are present in its rooms.
+    pub(crate) fn set_players(&self, worker: WorkerIndex, players: usize) {
+        self.players[worker].store(players, Ordering::Relaxed);
+    }
+
+    /// A room is gone.
+    pub(crate) fn close(&self, room: RoomId) {
+        let mut directory = self.directory.lock();
+        directory.remember(room);
+        drop(directory);
+        self.forget(room);
+    }
+
+    /// Tells those who watch that a room ended.
+    pub(crate) fn tell_ended(&self, ending: &Ending) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&ending.room) {
+            place.over = true;
+        }
+        // Nobody watching is fine: who comes later gets the list.
+        let _ = self.news.send(pb::RoomEnded {
+            room: ending.room.0,
+            r#match: ending.match_id.0,
+            reason: ending.reason.as_str().to_owned(),
+        });
+    }
+
+    /// The rooms that have not ended, then what ends.
+    pub(crate) fn watch(&self) -> (pb::OpenRooms, broadcast::Receiver<pb::RoomEnded>) {
+        // In this order, so that an end in between is told twice rather than not at all.
+        let news = self.news.subscribe();
+        let directory = self.directory.lock();
+        let open = directory.rooms.iter().filter(|(_, place)| !place.over);
+        let rooms = open.map(|(room, _)| room.0).collect();
+        drop(directory);
+        let load = Some(self.load());
+        (pb::OpenRooms { rooms, load }, news)
+    }
+
+    /// How busy the node is.
+    pub(crate) fn load(&self) -> pb::NodeLoad {
+        let players = self
+            .players
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        pb::NodeLoad {
+            rooms: *self.rooms.borrow() as u32,
+            players: players.sum::<usize>() as u32,
+            capacity: self.capacity as u32,
+            draining: self.drain.is_draining(),
+        }
+    }
+
+    /// Waits until there is no room. Cancel safe.
+    pub(crate) async fn emptied(&self) {
+        let mut rooms = self.rooms.subscribe();
+        let waited = rooms.wait_for(|rooms| *rooms == 0).await;
+        debug_assert!(waited.is_ok(), "self keeps the sender alive");
+    }
+
+    fn is_known(&self, room: RoomId) -> Result<bool, OpenError> {
+        let directory = self.directory.lock();
+        if directory.ended.contains(&room) {
+            return Err(OpenError::Ended(room));
+        }
+        Ok(directory.rooms.contains_key(&room))
+    }
+
+    /// Gives a new room to the worker with the fewest; `None` if it has been opened meanwhile.
+    fn place(&self, room: RoomId) -> Result<Option<WorkerIndex>, OpenError> {
+        let mut directory = self.directory.lock();
+        if directory.rooms.contains_key(&room) {
+            return Ok(None);
+        }
+        if self.drain.is_draining() {
+            return Err(OpenError::Draining);
+        }
+        if directory.rooms.len() >= self.capacity {
+            return Err(OpenError::Full(self.capacity));
+        }
+        let counts = directory.rooms_on.iter().enumerate();
+        let fewest = counts.min_by_key(|(_, count)| **count);
+        let worker = fewest.map_or(0, |(index, _)| index);
+        directory.rooms_on[worker] += 1;
+        let over = false;
+        directory.rooms.insert(room, Place { worker, over });
+        self.rooms.send_replace(directory.rooms.len());
+        Ok(Some(worker))
+    }
+
+    fn forget(&self, room: RoomId) {
+        let mut directory = self.directory.lock();
+        if let Some(place) = directory.rooms.remove(&room) {
+            directory.rooms_on[place.worker] -= 1;
+            self.rooms.send_replace(directory.rooms.len());
+        }
+    }
+}
+
+impl Directory {
+    fn remember(&mut self, room: RoomId) {
+        if self.ended.insert(room) {
+            self.ended_order.push_back(room);
+        }
+        if self.ended_order.len() > REMEMBERED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+}

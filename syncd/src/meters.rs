@@ -1,0 +1,69 @@
+//! Metrics, with handles that are looked up once.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+
+use crate::room::EndReason;
+
+/// What workers count.
+#[derive(Clone)]
+pub(crate) struct Meters {
+    pub(crate) rooms: Gauge,
+    pub(crate) players: Gauge,
+    pub(crate) tick: Histogram,
+    pub(crate) overruns: Counter,
+    pub(crate) inputs_lost: Counter,
+    pub(crate) snapshots_sent: Counter,
+    pub(crate) snapshots_encoded: Counter,
+    pub(crate) snapshot_bytes: Counter,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        describe_gauge!("syncd_rooms", "Rooms that this node runs");
+        describe_gauge!("syncd_players", "Players present in them");
+        describe_histogram!(
+            "syncd_tick_seconds",
+            "Time to step all rooms of a worker once"
+        );
+        describe_counter!(
+            "syncd_tick_overruns_total",
+            "Steps given up because a worker was too late"
+        );
+        describe_counter!(
+            "syncd_inputs_lost_total",
+            "Steps of input that were dropped"
+        );
+        describe_counter!("syncd_snapshots_sent_total", "Snapshots sent to players");
+        describe_counter!(
+            "syncd_snapshots_encoded_total",
+            "Snapshot bodies encoded; players with the same baseline share one"
+        );
+        describe_counter!(
+            "syncd_snapshot_bytes_total",
+            "Bytes of snapshots sent to players, heads included"
+        );
+        Self {
+            rooms: gauge!("syncd_rooms"),
+            players: gauge!("syncd_players"),
+            tick: histogram!("syncd_tick_seconds"),
+            overruns: counter!("syncd_tick_overruns_total"),
+            inputs_lost: counter!("syncd_inputs_lost_total"),
+            snapshots_sent: counter!("syncd_snapshots_sent_total"),
+            snapshots_encoded: counter!("syncd_snapshots_encoded_total"),
+            snapshot_bytes: counter!("syncd_snapshot_bytes_total"),
+        }
+    }
+}
+
+/// Rooms end rarely: no cached handle.
+pub(crate) fn room_ended(reason: EndReason) {
+    counter!("syncd_rooms_ended_total", "reason" => reason.as_str()).increment(1);
+}
+
+/// What became of a result: `recorded`, `already_there`, `lost`.
+pub(crate) fn result(outcome: &'static str) {
+    counter!("syncd_results_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,88 @@
+//! What leaves a room, put into the batches of the streams that its players come by.
+
+use bytes::Bytes;
+use protocol::id::SessionId;
+use rpc::origin::StreamId;
+
+use super::lines::Lines;
+use crate::game::Seat;
+use crate::meters::Meters;
+use crate::room::{Output, SnapshotTarget};
+
+/// Puts an output into the batches of the streams that its players come by.
+pub(super) fn deliver(
+    lines: &mut Lines,
+    attached: &[Option<(StreamId, SessionId)>],
+    output: Output,
+    meters: &Meters,
+) {
+    let stream = |seat: Seat| attached[seat.index()].map(|(stream, _)| stream);
+    match output {
+        Output::Attached {
+            seat,
+            session,
+            attached,
+            state,
+        } => {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+                batch.attached(session, attached, state);
+            }
+        }
+        Output::Event {
+            seat,
+            session,
+            event,
+        } => {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+                batch.event(session, &event);
+            }
+        }
+        Output::CloseConnection {
+            seat,
+            session,
+            code,
+        } => {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+                batch.close_connection(session, code);
+            }
+        }
+        Output::CloseChannel {
+            seat,
+            session,
+            reason,
+        } => {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+                batch.close_channel(session, reason.as_str());
+            }
+        }
+        Output::InputsLost { range, .. } => {
+            meters
+                .inputs_lost
+                .increment(u64::from(range.to.0 - range.from.0) + 1);
+        }
+        Output::Snapshot { body, targets } => {
+            meters.snapshots_encoded.increment(1);
+            meters.snapshots_sent.increment(targets.len() as u64);
+            let heads: usize = targets.iter().map(|(_, _, head)| head.encode().len()).sum();
+            let bytes = heads + body.len() * targets.len();
+            meters.snapshot_bytes.increment(bytes as u64);
+            fan_out(lines, &body, targets, stream);
+        }
+    }
+}
+
+/// One body for each stream that has any of the targets.
+fn fan_out(
+    lines: &mut Lines,
+    body: &Bytes,
+    mut targets: Vec<SnapshotTarget>,
+    stream: impl Fn(Seat) -> Option<StreamId>,
+) {
+    targets.sort_by_key(|(seat, _, _)| (stream(*seat), *seat));
+    for group in targets.chunk_by(|one, other| stream(one.0) == stream(other.0)) {
+        if let Some(batch) = stream(group[0].0).and_then(|stream| lines.batch_of(stream)) {
+            let targets = group.iter().map(|(_, session, head)| (*session, *head));
+            batch.fanout(body.clone(), targets);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The real gRPC service, in memory, with gateways and clients that are played here.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+// The name that other crates know this one by.
+extern crate pixelrush_syncd as syncd;
+
+#[path = "it/fake.rs"]
+mod fake;
+
+#[path = "it/attach.rs"]
+mod attach;
+#[path = "it/race.rs"]
+mod race;
+#[path = "it/rooms.rs"]
+mod rooms;
