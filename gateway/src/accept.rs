@@ -4,12 +4,10 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use chassis::drain::DrainGuard;
 use chassis::limit::{CountLimit, Permit};
 use chassis::listen::{SocketOptions, tune};
 use http::{Request, Response, StatusCode};
@@ -20,7 +18,9 @@ use protocol::time::Timestamp;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt;
 
 use crate::address::AddressBlock;
@@ -63,8 +63,8 @@ pub(crate) struct Port {
     routes: Router,
     socket: WebSocketPath,
     addresses: CountLimit<AddressBlock>,
-    /// Connections that are open now.
-    open: Arc<AtomicUsize>,
+    /// The connections that are open now.
+    open: TaskTracker,
     refusals: Arc<Semaphore>,
 }
 
@@ -82,8 +82,7 @@ pub(crate) enum WebSocketPath {
 /// A connection's place under the limits, held until it ends.
 struct Place {
     _address: Option<Permit<AddressBlock>>,
-    _guard: Option<DrainGuard>,
-    open: Arc<AtomicUsize>,
+    _open: TaskTrackerToken,
     edge: Arc<Edge>,
 }
 
@@ -103,7 +102,7 @@ impl Port {
             routes,
             socket,
             addresses,
-            open: Arc::default(),
+            open: TaskTracker::new(),
             refusals,
         })
     }
@@ -135,6 +134,17 @@ impl Port {
         }
     }
 
+    /// Waits until the last connection is gone. Only this port's own are waited for: in one
+    /// process with other services, those wait for this gateway to be done.
+    ///
+    /// # Errors
+    /// How many were left at the deadline.
+    pub(crate) async fn emptied(&self, deadline: Instant) -> Result<(), usize> {
+        self.open.close();
+        let waited = timeout_at(deadline, self.open.wait()).await;
+        waited.map_err(|_| self.open.len())
+    }
+
     fn is_public(&self) -> bool {
         self.socket == WebSocketPath::Player
     }
@@ -145,12 +155,9 @@ impl Port {
             return self.refuse(stream, over);
         }
         self.edge.meters.connections.increment(1);
-        self.open.fetch_add(1, Ordering::Relaxed);
         let place = Arc::new(Place {
             _address: self.addresses.acquire(AddressBlock::of(peer)),
-            // A scraper that keeps its connection open must not hold a drain up.
-            _guard: self.is_public().then(|| self.edge.drain.guard()),
-            open: self.open.clone(),
+            _open: self.open.token(),
             edge: self.edge.clone(),
         });
         tokio::spawn(self.http(stream, peer, place));
@@ -162,7 +169,7 @@ impl Port {
         }
         let limits = self.edge.limits(peer);
         let held = self.addresses.held(&AddressBlock::of(peer));
-        if self.open.load(Ordering::Relaxed) >= limits.connections {
+        if self.open.len() >= limits.connections {
             Some(Over::Node)
         } else if held as usize >= limits.connections_per_address {
             Some(Over::Address)
@@ -240,7 +247,7 @@ impl Port {
         let subprotocol = self.is_public().then_some(protocol::SUBPROTOCOL);
         let handshake = match Handshake::check(&request, subprotocol) {
             Ok(handshake) => handshake,
-            Err(response) => return response,
+            Err(response) => return *response,
         };
         let upgraded = hyper::upgrade::on(request);
         tokio::spawn(async move {
@@ -305,12 +312,16 @@ async fn run_player(
     };
     let now = Timestamp(chassis::clock::now());
     let mut player = Player::new(place.edge.clone(), peer, limits, now);
-    let ws = conn::open(stream, early, bounds).await;
-    let ended = conn::run(ws, &mut player, bounds).await;
+    let mut ws = conn::open(stream, early, bounds);
+    let ended = conn::run(&mut ws, &mut player, bounds).await;
+    // The session is over now, however long the client takes to read so.
+    drop(player);
     place.edge.meters.ended(ended);
     if let Ended::ByUs(code) = ended {
         tracing::debug!(%peer, code = code.reason(), "closed a connection");
     }
+    // Rare and large: kept out of the future that every idle connection holds.
+    Box::pin(conn::say_goodbye(ws, ended)).await;
 }
 
 async fn run_echo(stream: TcpStream, early: Vec<u8>, limits: Limits, place: Arc<Place>) {
@@ -318,14 +329,14 @@ async fn run_echo(stream: TcpStream, early: Vec<u8>, limits: Limits, place: Arc<
         message_size: echo::MESSAGE_SIZE,
         write_stall: limits.write_stall,
     };
-    let ws = conn::open(stream, early, bounds).await;
-    let ended = conn::run(ws, &mut Echo::default(), bounds).await;
+    let mut ws = conn::open(stream, early, bounds);
+    let ended = conn::run(&mut ws, &mut Echo::default(), bounds).await;
     place.edge.meters.ended(ended);
+    Box::pin(conn::say_goodbye(ws, ended)).await;
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
         self.edge.meters.connections.decrement(1);
     }
 }

@@ -1,13 +1,36 @@
-//! What can be set about a gateway. Worst-case memory of a connection follows from [`Limits`]:
-//! one message being received, plus `outbox` bytes waiting, plus a few kilobytes of buffers.
+//! What can be set about a gateway.
+//!
+//! The most memory that one connection can take follows from [`Limits`]:
+//!
+//! | what | bytes | when |
+//! | --- | --- | --- |
+//! | task, state, read buffer | less than 4 Ki | always |
+//! | the largest message that came so far | `message_size` | it stays |
+//! | write buffer | 16 Ki | once a message of 4 KiB or more was sent; it stays |
+//! | fragments before the one that comes in, and the whole | 2 × `message_size` | while it does |
+//! | what came and was not parsed yet | 4 Ki | likewise |
+//! | reliable messages that wait | `outbox` | while the client reads slowly |
+//! | one snapshot that waits | its size, less than 16 Ki | likewise |
+//! | refusals that wait | 32 × 0.5 Ki | likewise |
+//!
+//! With the defaults that is less than 4 KiB for a quiet client and about 800 KiB for the worst
+//! there can be. The kernel takes its own: what is under way to the client and 16 KiB more, and what the
+//! client has sent and the gateway not read (`net.ipv4.tcp_wmem`, `tcp_rmem`). An HTTP connection
+//! that is no WebSocket takes 16 KiB of head and 4 KiB of body.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use chassis::config::ByteSize;
 use chassis::limit::Rate;
-use protocol::id::NodeId;
+use protocol::id::{Channel, NodeId};
+use protocol::log::LOG_LIMITS;
 use serde::{Deserialize, Serialize};
+
+/// Default of [`Limits::outbox`]: two full logs, with what each event takes beside its payload,
+/// and some control messages. With less, a client whose log is full would be closed as soon as it
+/// resumes, for ever.
+pub const OUTBOX: usize = Channel::COUNT * (LOG_LIMITS.bytes + LOG_LIMITS.events * 128) + 64 * 1024;
 
 /// A gateway's settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +49,8 @@ pub struct Config {
     /// Limits for clients from elsewhere. Can change while running.
     pub limits: Limits,
     /// Limits for clients on the loopback interface: bots, load tests on one machine. Can change
-    /// while running.
+    /// while running. A proxy on the same machine makes all of its clients such ones: set these
+    /// to what `limits` says then.
     pub loopback_limits: Limits,
     /// How long tokens are good for.
     pub tokens: Tokens,
@@ -87,7 +111,9 @@ pub struct Limits {
     pub strikes: u32,
     /// Logins, and `hello`s that fail, from one address or /64 network.
     pub logins: Rate,
-    /// Bytes of reliable messages that may wait for one client that reads slowly.
+    /// Bytes of reliable messages that may wait for one client that reads slowly. Over it the
+    /// client is closed and resumes, so this has to hold what its two origins then send at once:
+    /// see [`OUTBOX`].
     pub outbox: ByteSize,
     /// A client that takes nothing at all for this long is closed.
     #[serde(with = "chassis::config::duration")]
@@ -170,7 +196,7 @@ impl Default for Limits {
             bytes: Rate::per_second(64 * 1024, 32 * 1024),
             strikes: 100,
             logins: Rate::per_second(60, 2),
-            outbox: ByteSize(256 * 1024),
+            outbox: ByteSize(OUTBOX),
             write_stall: Duration::from_secs(10),
         }
     }

@@ -6,33 +6,33 @@
 //!
 //! - `driver`: what is read and written when
 //! - `check`, `utf8`: RFC 6455 as the client's bytes come, without I/O
-//! - `socket`: the socket under the WebSocket, which applies it
+//! - `socket`: the client's socket, which applies it; `websocket`: tungstenite on top of that
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use futures_util::SinkExt;
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 use check::FrameCheck;
 use driver::{Driver, WRITE_CHUNK};
 use socket::Socket;
+use websocket::WebSocket;
 
 mod check;
 mod driver;
 mod socket;
 mod utf8;
+mod websocket;
 
-/// What a socket is read by at a time. It stays allocated with every idle connection.
-const READ_BUFFER: usize = 1024;
+/// What the parser takes from a socket at a time. Room for that, or for the largest message so
+/// far, stays allocated with every idle connection; a heartbeat has 25 bytes, an input 40.
+const READ_BUFFER: usize = 256;
 
 /// How long a peer has to answer a close, and to read it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,11 +87,7 @@ pub(crate) struct ConnLimits {
 }
 
 /// Takes over a socket after the upgrade. `early` is what came with the request.
-pub(crate) async fn open<S>(
-    socket: S,
-    mut early: Vec<u8>,
-    limits: ConnLimits,
-) -> WebSocketStream<Socket<S>>
+pub(crate) fn open<S>(socket: S, mut early: Vec<u8>, limits: ConnLimits) -> WebSocket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -103,34 +99,18 @@ where
         .max_frame_size(Some(limits.message_size));
     let mut check = FrameCheck::new(limits.message_size);
     early.truncate(check.accept(&early));
-    let socket = Socket::new(socket, check);
-    if early.is_empty() {
-        WebSocketStream::from_raw_socket(socket, Role::Server, Some(config)).await
-    } else {
-        WebSocketStream::from_partially_read(socket, early, Role::Server, Some(config)).await
-    }
+    WebSocket::new(Socket::new(socket, check), early, config)
 }
 
-/// Runs a connection to its end.
-pub(crate) async fn run<S, H>(
-    mut ws: WebSocketStream<Socket<S>>,
-    handler: &mut H,
-    limits: ConnLimits,
-) -> Ended
+/// Runs a connection until it ends, or is to end: then [`say_goodbye`].
+pub(crate) async fn run<S, H>(ws: &mut WebSocket<S>, handler: &mut H, limits: ConnLimits) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Handler,
 {
     let sleep = std::pin::pin!(tokio::time::sleep(Duration::from_secs(3600)));
     let mut driver = Driver::new(sleep, limits.write_stall);
-    let ended = poll_fn(|cx| driver.poll(Pin::new(&mut ws), handler, cx)).await;
-    // Rare and large: kept out of the future that every idle connection holds.
-    match ended {
-        Ended::ByUs(code) => Box::pin(say_goodbye(ws, Some(code))).await,
-        Ended::ByPeer => Box::pin(say_goodbye(ws, None)).await,
-        Ended::Broken => {}
-    }
-    ended
+    poll_fn(|cx| driver.poll(ws, handler, cx)).await
 }
 
 fn ended_by(error: &Error) -> Ended {
@@ -142,6 +122,7 @@ fn ended_by(error: &Error) -> Ended {
             }
             None => Ended::Broken,
         },
+        Error::ConnectionClosed | Error::AlreadyClosed => Ended::ByPeer,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ended::Broken,
         Error::Protocol(_) => Ended::ByUs(CloseCode::Protocol),
         Error::Utf8(_) => Ended::ByUs(CloseCode::InvalidText),
@@ -150,23 +131,24 @@ fn ended_by(error: &Error) -> Ended {
     }
 }
 
-/// Sends the close frame and gives the peer time to read it: a socket that is closed with unread
-/// bytes in it resets the connection, and the peer would never learn why.
-async fn say_goodbye<S>(mut ws: WebSocketStream<Socket<S>>, code: Option<CloseCode>)
+/// Sends the close frame, or the answer to the peer's, and gives the peer time to read it: a
+/// socket that is closed with unread bytes in it resets the connection, and the peer would never
+/// learn why.
+pub(crate) async fn say_goodbye<S>(mut ws: WebSocket<S>, ended: Ended)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let frame = code.map(|code| CloseFrame {
-        code: code.code().into(),
-        reason: code.reason().into(),
-    });
+    let frame = match ended {
+        Ended::Broken => return,
+        Ended::ByPeer => None,
+        Ended::ByUs(code) => Some(CloseFrame {
+            code: code.code().into(),
+            reason: code.reason().into(),
+        }),
+    };
     let goodbye = async {
-        let _ = match frame {
-            Some(frame) => ws.close(Some(frame)).await,
-            // The answer to the peer's close lies ready.
-            None => ws.flush().await,
-        };
-        let mut socket = ws.into_inner().into_io();
+        let _ = ws.close(frame).await;
+        let mut socket = ws.into_socket().into_io();
         socket.shutdown().await?;
         let mut discarded = 0;
         let mut buffer = [0; 1024];

@@ -21,6 +21,7 @@ use chassis::drain::Drain;
 use chassis::readiness::Readiness;
 use rpc::token::Signer;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
@@ -103,13 +104,12 @@ impl Gateway {
             .route("/v1/login/api", post(login::api))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.edge.clone());
-        Port::new(self.edge.clone(), routes, WebSocketPath::Player)
-            .serve(listener)
-            .await;
-        drain::dismiss(self.edge.clone()).await;
-        let deadline = self.edge.config.load().drain.deadline;
-        if let Err(stragglers) = self.edge.drain.finished(deadline).await {
-            tracing::warn!(%stragglers, "drain deadline passed");
+        let port = Port::new(self.edge.clone(), routes, WebSocketPath::Player);
+        port.clone().serve(listener).await;
+        let deadline = Instant::now() + self.edge.config.load().drain.deadline;
+        let _ = timeout_at(deadline, drain::dismiss(self.edge.clone())).await;
+        if let Err(connections) = port.emptied(deadline).await {
+            tracing::warn!(connections, "drain deadline passed");
         }
         self.stop.cancel();
     }

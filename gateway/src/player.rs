@@ -120,7 +120,10 @@ impl Player {
             }
             Ok(Frame::Snapshot(_) | Frame::Event(_)) => {
                 let text = "snapshots and events go from server to client only";
-                self.refuse(now, ErrorMessage::new(ErrorCode::BadFrame, text).field("kind"));
+                self.refuse(
+                    now,
+                    ErrorMessage::new(ErrorCode::BadFrame, text).field("kind"),
+                );
             }
             Err(error) => self.refuse(now, bad_frame(&error)),
         }

@@ -54,7 +54,10 @@ impl Registry {
         outbox: Arc<Outbox>,
     ) -> Result<Registration, LaterHere> {
         let mut shard = self.shard(session).write();
-        if shard.get(&session).is_some_and(|entry| entry.attempt > attempt) {
+        if shard
+            .get(&session)
+            .is_some_and(|entry| entry.attempt > attempt)
+        {
             return Err(LaterHere);
         }
         let entry = Entry {

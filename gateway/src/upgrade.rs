@@ -25,7 +25,7 @@ impl Handshake {
     pub(crate) fn check<B>(
         request: &Request<B>,
         subprotocol: Option<&'static str>,
-    ) -> Result<Self, Response<Body>> {
+    ) -> Result<Self, Box<Response<Body>>> {
         let headers = request.headers();
         if request.method() != Method::GET {
             let text = "a WebSocket begins with GET";
@@ -33,7 +33,7 @@ impl Handshake {
             let mut response = reply::error(status, "method_not_allowed", text);
             let get = HeaderValue::from_static("GET");
             response.headers_mut().insert(ALLOW, get);
-            return Err(response);
+            return Err(Box::new(response));
         }
         if request.version() < Version::HTTP_11
             || !has_token(headers, &CONNECTION, "upgrade")
@@ -44,7 +44,7 @@ impl Handshake {
             response
                 .headers_mut()
                 .insert(UPGRADE, HeaderValue::from_static("websocket"));
-            return Err(response);
+            return Err(Box::new(response));
         }
         if headers
             .get(SEC_WEBSOCKET_VERSION)
@@ -55,18 +55,26 @@ impl Handshake {
             response
                 .headers_mut()
                 .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            return Err(response);
+            return Err(Box::new(response));
         }
         if !headers.contains_key(HOST) {
             let text = "a request needs a Host header";
-            return Err(reply::error(StatusCode::BAD_REQUEST, "bad_host", text));
+            return Err(Box::new(reply::error(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                text,
+            )));
         }
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         let key = match (keys.next(), keys.next()) {
             (Some(key), None) if is_nonce(key.as_bytes()) => key,
             _ => {
                 let text = "Sec-WebSocket-Key must be there once, 16 bytes in base64";
-                return Err(reply::error(StatusCode::BAD_REQUEST, "bad_key", text));
+                return Err(Box::new(reply::error(
+                    StatusCode::BAD_REQUEST,
+                    "bad_key",
+                    text,
+                )));
             }
         };
         let protocol = choose(headers, subprotocol)?;
@@ -93,7 +101,7 @@ impl Handshake {
 fn choose(
     headers: &HeaderMap,
     ours: Option<&'static str>,
-) -> Result<Option<&'static str>, Response<Body>> {
+) -> Result<Option<&'static str>, Box<Response<Body>>> {
     let Some(ours) = ours else { return Ok(None) };
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Ok(None);
@@ -103,7 +111,8 @@ fn choose(
         return Ok(Some(ours));
     }
     let text = format!("this server speaks the subprotocol {ours}; offer it, or none");
-    Err(reply::error(StatusCode::BAD_REQUEST, "bad_protocol", &text))
+    let response = reply::error(StatusCode::BAD_REQUEST, "bad_protocol", &text);
+    Err(Box::new(response))
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

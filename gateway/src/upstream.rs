@@ -38,7 +38,10 @@ impl Origins {
         let named = |origin: &crate::config::OriginConfig| {
             (origin.name.clone(), Endpoint::tcp(&origin.endpoint))
         };
-        Self { matcher: named(&config.matcher), rooms: config.rooms.iter().map(named).collect() }
+        Self {
+            matcher: named(&config.matcher),
+            rooms: config.rooms.iter().map(named).collect(),
+        }
     }
 }
 

@@ -237,7 +237,7 @@ impl Desk {
     fn store_failed(&self, error: &EngineError) {
         self.metrics.store_failures.increment(1);
         tracing::warn!(
-            error = error as &dyn std::error::Error,
+            error = %chassis::telemetry::Chain(error),
             "the ticket store failed"
         );
     }

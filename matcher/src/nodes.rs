@@ -202,7 +202,7 @@ impl Nodes {
             if was_usable {
                 tracing::warn!(
                     node = %node.known.name,
-                    error = &error as &dyn std::error::Error,
+                    error = %chassis::telemetry::Chain(&error),
                     "a syncd node is out of reach"
                 );
                 let gone = News::Gone {
@@ -215,7 +215,7 @@ impl Nodes {
             } else {
                 tracing::debug!(
                     node = %node.known.name,
-                    error = &error as &dyn std::error::Error,
+                    error = %chassis::telemetry::Chain(&error),
                     "a syncd node is still out of reach"
                 );
             }

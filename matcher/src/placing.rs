@@ -92,7 +92,7 @@ pub(crate) async fn place(
             Err(error) => {
                 tracing::debug!(
                     r#match = %order.match_id,
-                    error = &error as &dyn std::error::Error,
+                    error = %chassis::telemetry::Chain(&error),
                     "a node made no room"
                 );
                 tried.push(chosen.node);

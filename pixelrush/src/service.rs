@@ -1,6 +1,7 @@
 //! Starts one service on an address. The one-process mode and the single services come through
 //! here, so there is one way to start each.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -262,8 +263,16 @@ fn generation() -> Generation {
 
 /// Says on standard output where a service is: tests and scripts read it.
 fn announce(service: &str, listener: &TcpListener) -> Result<(), Failure> {
-    println!("{service} is at http://{}", listener.local_addr()?);
+    say(&format!(
+        "{service} is at http://{}",
+        listener.local_addr()?
+    ));
     Ok(())
+}
+
+/// A line for whoever started this process, who may not listen any more.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -53,13 +53,17 @@ pub(crate) struct EngineConfig {
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
-const LIVE: [&str; 6] = [
+const LIVE: [&str; 10] = [
     "telemetry.level",
     "gateway.limits",
     "gateway.loopback_limits",
     "gateway.api_keys",
-    "matcher.modes",
+    "matcher.tick",
+    "matcher.state_every",
     "matcher.grace",
+    "matcher.forget_after",
+    "matcher.placing",
+    "matcher.modes",
 ];
 
 impl Settings {

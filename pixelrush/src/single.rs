@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bots::Pool;
 use crate::secrets::Secrets;
-use crate::service::{Failure, Host, Running, listen};
+use crate::service::{Failure, Host, Running, listen, say};
 
 /// Starts everything and says where the game is.
 pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Running, Failure> {
@@ -44,9 +44,9 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
     let leaving = Drain::new();
     let (gateway, serving) = host.start_gateway(listener, origins, &secrets, leaving.clone());
     let admin = host.start_admin(admin, Some(&gateway))?;
-    println!("PixelRush is at http://{address}");
+    say(&format!("PixelRush is at http://{address}"));
     if greet {
-        println!("Open it in a browser and press Race. Ctrl-C ends it.");
+        say("Open it in a browser and press Race. Ctrl-C ends it.");
     }
     if settings.engine.data_dir.is_none() {
         tracing::info!("results are kept in memory; set engine.data_dir to keep them");

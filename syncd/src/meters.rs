@@ -43,7 +43,7 @@ impl Meters {
         );
         describe_counter!(
             "syncd_snapshot_bytes_total",
-            "Bytes of snapshots sent to players, heads included"
+            "Bytes of snapshot bodies sent to players"
         );
         Self {
             rooms: gauge!("syncd_rooms"),

@@ -161,7 +161,9 @@ impl FrameCheck {
             _ => 0,
         };
         if len < shortest {
-            return Err(Violation::Protocol("a length that is not in its shortest form"));
+            return Err(Violation::Protocol(
+                "a length that is not in its shortest form",
+            ));
         }
         if len >> 63 == 1 {
             return Err(Violation::Protocol("a length of more than 63 bits"));
@@ -211,7 +213,11 @@ impl FrameCheck {
         };
         self.header_len = 0;
         self.frame = Some(frame);
-        if left == 0 { self.end_frame(frame) } else { Ok(()) }
+        if left == 0 {
+            self.end_frame(frame)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes payload up to the frame's end. At a fault in the text nothing of `bytes` counts as
@@ -219,7 +225,10 @@ impl FrameCheck {
     fn take_payload(&mut self, mut frame: Frame, bytes: &[u8]) -> Result<usize, Violation> {
         let len = usize::try_from(frame.left).map_or(bytes.len(), |left| left.min(bytes.len()));
         if !frame.control
-            && let Some(text) = self.message.as_mut().and_then(|message| message.text.as_mut())
+            && let Some(text) = self
+                .message
+                .as_mut()
+                .and_then(|message| message.text.as_mut())
         {
             text.push_masked(&bytes[..len], frame.mask, frame.turn)
                 .map_err(|_| Violation::Text)?;
@@ -266,14 +275,19 @@ mod tests {
 
     fn protocol(bytes: &[u8]) -> usize {
         let (passed, violation) = check(1_000, bytes);
-        assert!(matches!(violation, Some(Violation::Protocol(_))), "{violation:?}");
+        assert!(
+            matches!(violation, Some(Violation::Protocol(_))),
+            "{violation:?}"
+        );
         passed
     }
 
     #[test]
     fn good_frames_pass_whole() {
         let hello = [0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2];
-        let fragments = [0x02, 0x81, 0, 0, 0, 0, 7, 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x80, 0, 0, 0, 0];
+        let fragments = [
+            0x02, 0x81, 0, 0, 0, 0, 7, 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x80, 0, 0, 0, 0,
+        ];
         for bytes in [&hello[..], &fragments] {
             assert_eq!(check(1_000, bytes), (bytes.len(), None));
         }
@@ -288,8 +302,16 @@ mod tests {
         assert_eq!(protocol(&[0x81, 0x05]), 1, "unmasked");
         assert_eq!(protocol(&[0x89, 0xfe, 0, 126]), 1, "oversize ping");
         assert_eq!(protocol(&[0x88, 0x81]), 1, "close with half a code");
-        assert_eq!(protocol(&[0x82, 0xfe, 0, 125]), 3, "length not in its shortest form");
-        assert_eq!(protocol(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0]), 9, "64-bit length");
+        assert_eq!(
+            protocol(&[0x82, 0xfe, 0, 125]),
+            3,
+            "length not in its shortest form"
+        );
+        assert_eq!(
+            protocol(&[0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+            9,
+            "64-bit length"
+        );
     }
 
     #[test]
@@ -315,6 +337,9 @@ mod tests {
         let truncated = [0x81, 0x81, 0, 0, 0, 0, 0xe2];
         assert_eq!(check(1_000, &truncated), (6, Some(Violation::Text)));
         let truncated_by_empty = [0x01, 0x81, 0, 0, 0, 0, 0xe2, 0x80, 0x80, 0, 0, 0, 0];
-        assert_eq!(check(1_000, &truncated_by_empty), (12, Some(Violation::Text)));
+        assert_eq!(
+            check(1_000, &truncated_by_empty),
+            (12, Some(Violation::Text))
+        );
     }
 }

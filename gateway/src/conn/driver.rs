@@ -6,17 +6,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use protocol::close::CloseCode;
 use protocol::time::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::socket::Socket;
+use super::websocket::WebSocket;
 use super::{Ended, Handler, ended_by};
 
 /// Bytes that are gathered before they are written, and the largest fragment that a message is
@@ -70,7 +69,7 @@ impl<'a> Driver<'a> {
     /// Does what there is to do; ready when the connection is to end.
     pub(super) fn poll<S, H>(
         &mut self,
-        mut ws: Pin<&mut WebSocketStream<Socket<S>>>,
+        ws: &mut WebSocket<S>,
         handler: &mut H,
         cx: &mut Context<'_>,
     ) -> Poll<Ended>
@@ -79,6 +78,7 @@ impl<'a> Driver<'a> {
         H: Handler,
     {
         handler.register(cx);
+        ws.register(cx);
         let now = Timestamp(chassis::clock::now());
         if handler
             .poll_timeout()
@@ -86,15 +86,15 @@ impl<'a> Driver<'a> {
         {
             handler.handle_timeout(now);
         }
-        let read = match self.exchange(ws.as_mut(), handler, now, cx) {
+        let read = match self.exchange(ws, handler, now) {
             Ok(read) => read,
             Err(ended) => return Poll::Ready(ended),
         };
-        match self.flush(ws.as_mut(), handler, now, cx) {
+        match self.flush(ws, handler, now) {
             Poll::Ready(Err(())) => return Poll::Ready(Ended::Broken),
             Poll::Ready(Ok(())) => self.blocked = None,
             Poll::Pending => {
-                if self.is_stalled(ws.get_ref(), now) {
+                if self.is_stalled(ws.socket(), now) {
                     return Poll::Ready(Ended::ByUs(CloseCode::SlowConsumer));
                 }
             }
@@ -114,28 +114,27 @@ impl<'a> Driver<'a> {
     /// nothing can be sent behind that answer.
     fn exchange<S, H>(
         &mut self,
-        mut ws: Pin<&mut WebSocketStream<Socket<S>>>,
+        ws: &mut WebSocket<S>,
         handler: &mut H,
         now: Timestamp,
-        cx: &mut Context<'_>,
     ) -> Result<Read, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
         H: Handler,
     {
         for _ in 0..READ_BUDGET {
-            match self.fill(ws.as_mut(), handler, now, cx) {
+            match self.fill(ws, handler, now) {
                 Poll::Ready(Err(())) => return Err(Ended::Broken),
                 Poll::Pending if !handler.reads_while_blocked() => return Ok(Read::Dry),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
-            let message = match ws.as_mut().poll_next(cx) {
+            let message = match ws.poll_next() {
                 Poll::Pending => return Ok(Read::Dry),
-                Poll::Ready(None | Some(Ok(Message::Close(_)))) => return Err(Ended::ByPeer),
-                Poll::Ready(Some(Err(error))) => return Err(ended_by(&error)),
-                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Ok(Message::Close(_))) => return Err(Ended::ByPeer),
+                Poll::Ready(Err(error)) => return Err(ended_by(&error)),
+                Poll::Ready(Ok(message)) => message,
             };
-            let wire = (*ws).get_mut().take_received();
+            let wire = ws.socket_mut().take_received();
             match message {
                 Message::Ping(_) | Message::Pong(_) => handler.handle_alive(now, wire),
                 message => handler.handle_message(now, message, wire),
@@ -148,44 +147,42 @@ impl<'a> Driver<'a> {
     /// then the buffer holds one chunk and one fragment at most, and a pong.
     fn fill<S, H>(
         &mut self,
-        mut ws: Pin<&mut WebSocketStream<Socket<S>>>,
+        ws: &mut WebSocket<S>,
         handler: &mut H,
         now: Timestamp,
-        cx: &mut Context<'_>,
     ) -> Poll<Result<(), ()>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
         H: Handler,
     {
         loop {
-            ready!(ws.as_mut().poll_ready(cx)).map_err(drop)?;
+            ready!(ws.poll_ready()).map_err(drop)?;
             if self.unflushed >= WRITE_CHUNK {
-                ready!(ws.as_mut().poll_flush(cx)).map_err(drop)?;
+                ready!(ws.poll_flush()).map_err(drop)?;
                 self.unflushed = 0;
             }
             let Some(message) = self.next_piece(handler, now) else {
                 return Poll::Ready(Ok(()));
             };
             self.unflushed += message.len() + 4;
-            ws.as_mut().start_send(message).map_err(drop)?;
+            ws.start_send(message).map_err(drop)?;
         }
     }
 
     /// Writes everything that the handler owes.
     fn flush<S, H>(
         &mut self,
-        mut ws: Pin<&mut WebSocketStream<Socket<S>>>,
+        ws: &mut WebSocket<S>,
         handler: &mut H,
         now: Timestamp,
-        cx: &mut Context<'_>,
     ) -> Poll<Result<(), ()>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
         H: Handler,
     {
-        ready!(self.fill(ws.as_mut(), handler, now, cx))?;
+        ready!(self.fill(ws, handler, now))?;
         if self.unflushed > 0 {
-            ready!(ws.as_mut().poll_flush(cx)).map_err(drop)?;
+            ready!(ws.poll_flush()).map_err(drop)?;
             self.unflushed = 0;
         }
         Poll::Ready(Ok(()))
@@ -235,9 +232,7 @@ impl<'a> Driver<'a> {
     /// Arms the one timer for the nearest deadline. A timer that fires too early costs one
     /// wake-up; moving it for every message would cost more.
     fn poll_sleep<H: Handler>(&mut self, handler: &H, now: Timestamp, cx: &mut Context<'_>) {
-        let stall = self
-            .blocked
-            .map(|blocked| blocked.since + self.write_stall);
+        let stall = self.blocked.map(|blocked| blocked.since + self.write_stall);
         let Some(deadline) = [handler.poll_timeout(), stall].into_iter().flatten().min() else {
             return;
         };
@@ -256,4 +251,3 @@ impl<'a> Driver<'a> {
         }
     }
 }
-

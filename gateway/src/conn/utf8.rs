@@ -77,14 +77,18 @@ mod tests {
 
     fn is_utf8(bytes: &[u8]) -> bool {
         let mut check = Utf8Check::default();
-        let masked: Vec<u8> = bytes.iter().zip([9, 8, 7, 6].into_iter().cycle()).map(|(a, b)| a ^ b).collect();
+        let masked: Vec<u8> = bytes
+            .iter()
+            .zip([9, 8, 7, 6].into_iter().cycle())
+            .map(|(a, b)| a ^ b)
+            .collect();
         let whole = check.push_masked(&masked, [9, 8, 7, 6], 0).is_ok() && check.is_complete();
         let mut singly = Utf8Check::default();
-        let piecewise = masked
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| singly.push_masked(&[*byte], [9, 8, 7, 6], (at % 4) as u8).is_ok())
-            && singly.is_complete();
+        let piecewise = masked.iter().enumerate().all(|(at, byte)| {
+            singly
+                .push_masked(&[*byte], [9, 8, 7, 6], (at % 4) as u8)
+                .is_ok()
+        }) && singly.is_complete();
         assert_eq!(whole, piecewise);
         whole
     }
@@ -96,7 +100,11 @@ mod tests {
                 let tails: [&[u8]; 4] = [&[], &[0x80], &[0x80, 0xbf], &[0xbf, 0x80, b'a']];
                 for tail in tails {
                     let bytes = [&[first, second], tail].concat();
-                    assert_eq!(is_utf8(&bytes), std::str::from_utf8(&bytes).is_ok(), "{bytes:x?}");
+                    assert_eq!(
+                        is_utf8(&bytes),
+                        std::str::from_utf8(&bytes).is_ok(),
+                        "{bytes:x?}"
+                    );
                 }
             }
         }

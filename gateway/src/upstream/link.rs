@@ -160,38 +160,31 @@ impl LinkTask {
         }
     }
 
-    async fn connect(&mut self) -> Result<Open, LinkError> {
-        let channel = self
-            .target
-            .endpoint
-            .connect(CONNECT)
-            .await
-            .map_err(LinkError::Connect)?;
+    async fn connect(&self) -> Result<Open, LinkError> {
+        match timeout(CONNECT, self.try_connect()).await {
+            Ok(opened) => opened,
+            Err(_) => Err(LinkError::NoAnswer),
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Open, LinkError> {
+        let connecting = self.target.endpoint.connect(CONNECT);
+        let channel = connecting.await.map_err(LinkError::Connect)?;
         let mut client = OriginClient::new(channel)
             .max_decoding_message_size(MAX_RPC_MESSAGE)
             .max_encoding_message_size(MAX_RPC_MESSAGE);
         let (outbound, batches) = mpsc::channel(BATCHES);
-        // Whose detach found the queue full.
-        let registry = &self.registry;
-        self.attached
-            .retain(|session, _| registry.find(*session).is_some());
         let hello = ToItem::Hello(pb::GatewayHello {
             node: self.gateway.to_string(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        let mut items = vec![pb::ToOriginItem { item: Some(hello) }];
-        items.extend(
-            self.attached
-                .values()
-                .map(|attachment| attachment.again().to_item()),
-        );
+        let items = vec![pb::ToOriginItem { item: Some(hello) }];
         outbound
             .try_send(pb::ToOrigin { items })
             .expect("a new queue has room");
         let call = client.link(tokio_stream(batches));
-        let response = timeout(CONNECT, call)
+        let response = call
             .await
-            .map_err(|_| LinkError::NoAnswer)?
             .map_err(|status| LinkError::Call(Box::new(status)))?;
         Ok(Open {
             outbound,
@@ -200,6 +193,9 @@ impl LinkTask {
     }
 
     async fn drive(&mut self, mut open: Open, stop: &CancellationToken) -> LinkError {
+        if self.attach_all_again(&open).await.is_err() {
+            return LinkError::Stuck;
+        }
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent_beats = 0;
@@ -236,6 +232,20 @@ impl LinkTask {
                 }
             }
         }
+    }
+
+    /// Brings everybody back who was attached, or wanted to be, when the last link ended.
+    async fn attach_all_again(&mut self, open: &Open) -> Result<(), ()> {
+        // Those that are gone are gone here too, even if their detach found the queue full.
+        let registry = &self.registry;
+        self.attached
+            .retain(|session, _| registry.find(*session).is_some());
+        let requests = self.attached.values().map(Attachment::again);
+        let items: Vec<_> = requests.map(|request| request.to_item()).collect();
+        for batch in items.chunks(BATCH) {
+            send(&open.outbound, batch.to_vec()).await?;
+        }
+        Ok(())
     }
 
     /// Hands what the node says to the connections.

@@ -88,8 +88,10 @@ impl FakeOrigin {
 
     /// Waits until something that arrived gives an answer.
     pub(crate) async fn saw<T>(&self, pick: impl Fn(&Inbound) -> Option<T>) -> T {
-        self.until("the origin to see it", |state| state.seen.iter().find_map(&pick))
-            .await
+        self.until("the origin to see it", |state| {
+            state.seen.iter().find_map(&pick)
+        })
+        .await
     }
 
     /// What has arrived so far.
@@ -114,6 +116,14 @@ impl FakeOrigin {
         seat.send_due();
     }
 
+    /// Sends again what `player` has not acknowledged.
+    pub(crate) fn resend(&self, player: PlayerId) {
+        let mut state = self.state.lock();
+        let seat = state.players.get_mut(&player).expect("attached");
+        seat.log.handle_timeout(Timestamp(u64::MAX));
+        seat.send_due();
+    }
+
     /// Sends a snapshot that is nothing but its tick and `body`.
     pub(crate) fn snapshot(&self, player: PlayerId, tick: u32, body: impl Into<Bytes>) {
         let head = SnapshotHead {
@@ -121,17 +131,23 @@ impl FakeOrigin {
             ..SnapshotHead::default()
         };
         let body = body.into();
-        self.say(player, |batch, session| batch.fanout(body, [(session, head)]));
+        self.say(player, |batch, session| {
+            batch.fanout(body, [(session, head)])
+        });
     }
 
     /// Sends a control message.
     pub(crate) fn text(&self, player: PlayerId, text: &str) {
-        self.say(player, |batch, session| batch.text(session, text.to_owned()));
+        self.say(player, |batch, session| {
+            batch.text(session, text.to_owned())
+        });
     }
 
     /// Ends the player's channel; the connection stays.
     pub(crate) fn close_channel(&self, player: PlayerId, reason: &str) {
-        self.say(player, |batch, session| batch.close_channel(session, reason));
+        self.say(player, |batch, session| {
+            batch.close_channel(session, reason)
+        });
     }
 
     /// Refuses the next attach.
@@ -259,4 +275,3 @@ impl OriginStream for FakeStream {
 fn now() -> Timestamp {
     Timestamp(clock::now())
 }
-

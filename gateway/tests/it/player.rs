@@ -58,7 +58,9 @@ impl Player {
     /// Enters the room, by a ticket of its own.
     pub(crate) async fn enter_room(&mut self, rig: &Rig) {
         let ticket = rig.ticket(self.id);
-        self.raw.say(&json!({ "t": "room.join", "ticket": ticket })).await;
+        self.raw
+            .say(&json!({ "t": "room.join", "ticket": ticket }))
+            .await;
         let attached = self.raw.hear("channel").await;
         assert_eq!(attached["ch"], "room");
     }
@@ -132,8 +134,15 @@ impl Raw {
         let Said::Text(error) = self.listen().await else {
             panic!("a binary frame instead of {code}");
         };
-        assert_eq!((&error["t"], &error["code"]), (&json!("error"), &json!(code)), "{error}");
-        assert!(error["message"].as_str().is_some_and(|text| text.len() > 8), "{error}");
+        assert_eq!(
+            (&error["t"], &error["code"]),
+            (&json!("error"), &json!(code)),
+            "{error}"
+        );
+        assert!(
+            error["message"].as_str().is_some_and(|text| text.len() > 8),
+            "{error}"
+        );
         error
     }
 }

@@ -144,7 +144,9 @@ impl Raw {
     /// The same from another address of this machine.
     pub(crate) async fn dial_from(source: &str, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        socket
+            .bind(SocketAddr::new(source.parse().unwrap(), 0))
+            .unwrap();
         Self::over(socket.connect(address).await.expect("connect"))
     }
 
@@ -183,7 +185,8 @@ impl Raw {
     /// Sends as much as the server takes. `false` once it has ended the connection.
     pub(crate) async fn push(&mut self, bytes: &[u8]) -> bool {
         let sent = timeout(DEADLINE, self.stream.write_all(bytes)).await;
-        sent.expect("the server takes it, or ends the connection").is_ok()
+        sent.expect("the server takes it, or ends the connection")
+            .is_ok()
     }
 
     /// Sends in pieces, each of them a write of its own.
@@ -296,13 +299,25 @@ impl Raw {
         assert_eq!(first & 0x70, 0, "a reserved bit");
         assert_eq!(second & 0x80, 0, "a masked frame from the server");
         let (head, len) = match second {
-            126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap()))),
-            127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap())),
+            126 => (
+                4,
+                u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap())),
+            ),
+            127 => (
+                10,
+                u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap()),
+            ),
             len => (2, u64::from(len)),
         };
         assert!(head == 2 || len > 125, "a length not in its shortest form");
-        assert!(head != 10 || len > 0xffff, "a length not in its shortest form");
-        assert!(first & 0x08 == 0 || (len <= 125 && first & 0x80 != 0), "a bad control frame");
+        assert!(
+            head != 10 || len > 0xffff,
+            "a length not in its shortest form"
+        );
+        assert!(
+            first & 0x08 == 0 || (len <= 125 && first & 0x80 != 0),
+            "a bad control frame"
+        );
         let end = head + usize::try_from(len).unwrap();
         let got = Got {
             last: first & 0x80 != 0,

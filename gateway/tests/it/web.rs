@@ -41,7 +41,9 @@ pub(crate) fn handshake(path: &str, changes: &[(&str, &str)]) -> String {
 /// A POST with a body.
 pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
     let len = body.len();
-    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n{headers}\r\n{body}")
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len}\r\n{headers}\r\n{body}"
+    )
 }
 
 /// Sends one request on a connection of its own.
@@ -53,7 +55,11 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> Response {
 
 /// `GET path`.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Response {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    )
+    .await
 }
 
 impl Response {
@@ -95,12 +101,18 @@ impl Response {
     pub(crate) fn error(&self) -> Value {
         let error = self.json()["error"].clone();
         assert!(error["code"].is_string(), "{self:?}");
-        assert!(error["message"].as_str().is_some_and(|text| text.len() > 8), "{self:?}");
+        assert!(
+            error["message"].as_str().is_some_and(|text| text.len() > 8),
+            "{self:?}"
+        );
         error
     }
 
     /// The status, and the error's code.
     pub(crate) fn refusal(&self) -> (u16, String) {
-        (self.status, self.error()["code"].as_str().unwrap().to_owned())
+        (
+            self.status,
+            self.error()["code"].as_str().unwrap().to_owned(),
+        )
     }
 }

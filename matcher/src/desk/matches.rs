@@ -219,7 +219,7 @@ impl Desk {
         tracing::warn!(
             r#match = %match_id,
             mode = %placement.mode,
-            error = error as &dyn std::error::Error,
+            error = %chassis::telemetry::Chain(error),
             "a match found no room; its tickets go back to the queue"
         );
         self.metrics.placement_failures.increment(1);

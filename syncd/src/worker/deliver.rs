@@ -63,8 +63,7 @@ pub(super) fn deliver(
         Output::Snapshot { body, targets } => {
             meters.snapshots_encoded.increment(1);
             meters.snapshots_sent.increment(targets.len() as u64);
-            let heads: usize = targets.iter().map(|(_, _, head)| head.encode().len()).sum();
-            let bytes = heads + body.len() * targets.len();
+            let bytes = body.len() * targets.len();
             meters.snapshot_bytes.increment(bytes as u64);
             fan_out(lines, &body, targets, stream);
         }

@@ -29,6 +29,7 @@ use syncd::games::Games;
 use syncd::{Config, Parts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -193,6 +194,7 @@ impl Gateway {
 
     /// The next item but beats; a gateway that listens is not silent.
     pub(crate) async fn next(&mut self) -> Item {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(item) = self.waiting.pop_front() {
                 match item {
@@ -201,8 +203,11 @@ impl Gateway {
                 }
                 continue;
             }
-            let message = tokio::time::timeout(PATIENCE, self.from.message()).await;
-            let message = message.expect("syncd beats").unwrap().expect("a stream");
+            let message = tokio::time::timeout_at(deadline, self.from.message()).await;
+            let message = message
+                .expect("something but beats in time")
+                .unwrap()
+                .expect("a stream");
             self.waiting
                 .extend(message.items.into_iter().filter_map(|item| item.item));
         }

@@ -68,7 +68,9 @@ async fn a_body_that_comes_byte_by_byte_has_a_deadline_as_a_whole() {
     let request = post("/v1/login/guest", "", &" ".repeat(4_000));
     raw.send_bytes(request.trim_end().as_bytes()).await;
     raw.send_bytes(b"\r\n\r\n").await;
-    let said = timeout(DEADLINE, trickle(&mut raw, b" ")).await.expect("the server ends it");
+    let said = timeout(DEADLINE, trickle(&mut raw, b" "))
+        .await
+        .expect("the server ends it");
     assert!(said.starts_with("HTTP/1.1 408"), "{said}");
     assert!(said.contains("\"timeout\""), "{said}");
 }

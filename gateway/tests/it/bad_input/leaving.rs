@@ -28,10 +28,14 @@ async fn clients_are_told_to_go_and_then_closed_and_then_it_is_over() {
         players.push(Player::join(&rig, &format!("Ada {at}")).await);
     }
     rig.drain.begin();
-    for player in &mut players {
+    for mut player in players {
         let goaway = player.raw.hear("goaway").await;
         assert_eq!(goaway["reason"], "drain");
-        assert!(goaway["within_ms"].as_u64().is_some_and(|within| within > 0));
+        assert!(
+            goaway["within_ms"]
+                .as_u64()
+                .is_some_and(|within| within > 0)
+        );
         assert_eq!(player.raw.expect_close(4100).await, "draining");
     }
     let served = timeout(DEADLINE, rig.serving).await;
@@ -72,7 +76,10 @@ async fn clients_that_do_not_go_are_left_behind_at_the_deadline() {
     raw.upgrade("/v1/ws").await;
     let deaf = Player::greet(raw, &hello(&rig.login("Ada").await)).await;
     for at in 0..50 {
-        rig.matcher.emit(deaf.id, json!({ "e": "n", "at": at, "pad": "x".repeat(4_000) }).to_string());
+        rig.matcher.emit(
+            deaf.id,
+            json!({ "e": "n", "at": at, "pad": "x".repeat(4_000) }).to_string(),
+        );
     }
     let _mute = Raw::dial(rig.public).await;
     let _undecided = rig.socket().await;

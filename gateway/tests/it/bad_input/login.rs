@@ -13,7 +13,11 @@ const GUEST: &str = "/v1/login/guest";
 const API: &str = "/v1/login/api";
 
 async fn try_body(rig: &Rig, path: &str, body: &str) -> Response {
-    web::ask(rig.public, &post(path, "Authorization: Bearer secret\r\n", body)).await
+    web::ask(
+        rig.public,
+        &post(path, "Authorization: Bearer secret\r\n", body),
+    )
+    .await
 }
 
 fn with_key(config: &mut Config) {
@@ -28,9 +32,21 @@ fn with_key(config: &mut Config) {
 async fn a_body_that_is_no_login_is_told_so() {
     let rig = Rig::with(with_key).await;
     for path in [GUEST, API] {
-        for body in ["", "nonsense", "[]", r#"["12345678", "Ada"]"#, "{", "7", "\u{feff}{}"] {
+        for body in [
+            "",
+            "nonsense",
+            "[]",
+            r#"["12345678", "Ada"]"#,
+            "{",
+            "7",
+            "\u{feff}{}",
+        ] {
             let response = try_body(&rig, path, body).await;
-            assert_eq!(response.refusal(), (400, "bad_body".to_owned()), "{path} {body}");
+            assert_eq!(
+                response.refusal(),
+                (400, "bad_body".to_owned()),
+                "{path} {body}"
+            );
         }
     }
 }
@@ -44,18 +60,54 @@ async fn a_field_that_is_missing_or_wrong_is_named() {
         (GUEST, json!({ "device": "12345678" }), "name"),
         (GUEST, json!({ "device": 5, "name": "Ada" }), "device"),
         (GUEST, json!({ "device": "12345678", "name": null }), "name"),
-        (GUEST, json!({ "device": "1234567", "name": "Ada" }), "device"),
+        (
+            GUEST,
+            json!({ "device": "1234567", "name": "Ada" }),
+            "device",
+        ),
         (GUEST, json!({ "device": long, "name": "Ada" }), "device"),
-        (GUEST, json!({ "device": "12345678", "name": "   " }), "name"),
-        (GUEST, json!({ "device": "12345678", "name": "x".repeat(25) }), "name"),
-        (GUEST, json!({ "device": "12345678", "name": "A\nda" }), "name"),
-        (GUEST, json!({ "device": "12345678", "name": "A\u{0}da" }), "name"),
-        (GUEST, json!({ "device": "12345678", "name": "\u{202e}adA" }), "name"),
+        (
+            GUEST,
+            json!({ "device": "12345678", "name": "   " }),
+            "name",
+        ),
+        (
+            GUEST,
+            json!({ "device": "12345678", "name": "x".repeat(25) }),
+            "name",
+        ),
+        (
+            GUEST,
+            json!({ "device": "12345678", "name": "A\nda" }),
+            "name",
+        ),
+        (
+            GUEST,
+            json!({ "device": "12345678", "name": "A\u{0}da" }),
+            "name",
+        ),
+        (
+            GUEST,
+            json!({ "device": "12345678", "name": "\u{202e}adA" }),
+            "name",
+        ),
         (API, json!({ "player": "", "name": "Ada" }), "player"),
         (API, json!({ "player": long, "name": "Ada" }), "player"),
-        (API, json!({ "player": "1", "name": "Ada", "rating": -1 }), "rating"),
-        (API, json!({ "player": "1", "name": "Ada", "rating": "best" }), "rating"),
-        (API, json!({ "player": "1", "name": "Ada", "rating": 1e12 }), "rating"),
+        (
+            API,
+            json!({ "player": "1", "name": "Ada", "rating": -1 }),
+            "rating",
+        ),
+        (
+            API,
+            json!({ "player": "1", "name": "Ada", "rating": "best" }),
+            "rating",
+        ),
+        (
+            API,
+            json!({ "player": "1", "name": "Ada", "rating": 1e12 }),
+            "rating",
+        ),
     ];
     for (path, body, field) in cases {
         let response = try_body(&rig, path, &body.to_string()).await;
@@ -109,7 +161,9 @@ async fn too_many_logins_are_told_when_to_come_back() {
     assert_eq!(response.header("retry-after"), Some("1"));
     let neighbour = crate::it::raw::Raw::dial_from("127.0.0.2", rig.public);
     let mut neighbour = neighbour.await;
-    neighbour.send_bytes(post(GUEST, "", &body).as_bytes()).await;
+    neighbour
+        .send_bytes(post(GUEST, "", &body).as_bytes())
+        .await;
     assert_eq!(neighbour.response().await.status, 200);
 }
 
@@ -123,7 +177,11 @@ async fn the_api_login_wants_a_known_key_and_few_tries() {
     let body = json!({ "player": "42", "name": "Ada" }).to_string();
     let good = try_body(&rig, API, &body).await;
     assert_eq!(good.status, 200);
-    for headers in ["", "Authorization: Bearer Secret\r\n", "Authorization: Basic secret\r\n"] {
+    for headers in [
+        "",
+        "Authorization: Bearer Secret\r\n",
+        "Authorization: Basic secret\r\n",
+    ] {
         let response = web::ask(rig.public, &post(API, headers, &body)).await;
         assert_eq!(response.refusal(), (401, "unauthorized".to_owned()));
     }

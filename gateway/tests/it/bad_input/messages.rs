@@ -18,7 +18,11 @@ async fn text_that_is_no_message_is_told_what_is_wrong_with_it() {
         ("hello", "bad_message", Value::Null),
         ("[1, 2]", "bad_message", Value::Null),
         ("{\"t\":", "bad_message", Value::Null),
-        ("\u{feff}{\"t\":\"queue.leave\"}", "bad_message", Value::Null),
+        (
+            "\u{feff}{\"t\":\"queue.leave\"}",
+            "bad_message",
+            Value::Null,
+        ),
         (r#"{"t":5}"#, "bad_message", Value::Null),
         (r#"{"mode":"race"}"#, "bad_message", json!("t")),
         (r#"{"t":"dance"}"#, "unknown_type", json!("t")),
@@ -39,8 +43,14 @@ async fn a_field_of_the_wrong_kind_is_named() {
     let cases = [
         (r#"{"t":"queue.join"}"#, "mode"),
         (r#"{"t":"queue.join","mode":["race"]}"#, "mode"),
-        (r#"{"t":"queue.join","mode":"race","regions":{"eu":-1}}"#, "regions.eu"),
-        (r#"{"t":"queue.join","mode":"race","party":{"code":"abcd","size":999}}"#, "party.size"),
+        (
+            r#"{"t":"queue.join","mode":"race","regions":{"eu":-1}}"#,
+            "regions.eu",
+        ),
+        (
+            r#"{"t":"queue.join","mode":"race","party":{"code":"abcd","size":999}}"#,
+            "party.size",
+        ),
         (r#"{"t":"room.join"}"#, "ticket"),
         (r#"{"t":"room.join","ticket":7}"#, "ticket"),
     ];
@@ -119,7 +129,10 @@ async fn whatever_comes_before_hello_is_told_to_wait() {
     raw.send(&Frame::binary([1])).await;
     raw.expect_error("out_of_order").await;
     assert!(rig.matcher.seen().is_empty(), "nothing of it went on");
-    Player::greet(raw, &hello(&token)).await.expect_well(&rig).await;
+    Player::greet(raw, &hello(&token))
+        .await
+        .expect_well(&rig)
+        .await;
 }
 
 #[tokio::test]
@@ -156,9 +169,15 @@ async fn a_hello_with_a_bad_field_is_told_which_and_can_be_said_again() {
         }
         raw.say(&message).await;
         let error = raw.expect_error("bad_field").await;
-        assert_eq!((&error["re"], &error["field"]), (&json!("hello"), &json!(field)));
+        assert_eq!(
+            (&error["re"], &error["field"]),
+            (&json!("hello"), &json!(field))
+        );
     }
-    Player::greet(raw, &hello(&token)).await.expect_well(&rig).await;
+    Player::greet(raw, &hello(&token))
+        .await
+        .expect_well(&rig)
+        .await;
 }
 
 #[tokio::test]
@@ -186,7 +205,11 @@ async fn only_our_subprotocol_is_spoken() {
         assert_eq!((response.status, chosen), (101, Some("pixelrush.v1")));
     }
     for bad in ["pixelrush.v9", "PixelRush.V1", "chat"] {
-        assert_eq!(offer(bad).await.refusal(), (400, "bad_protocol".to_owned()), "{bad}");
+        assert_eq!(
+            offer(bad).await.refusal(),
+            (400, "bad_protocol".to_owned()),
+            "{bad}"
+        );
     }
     assert_eq!(offer("").await.header("sec-websocket-protocol"), None);
 }
@@ -201,7 +224,10 @@ async fn a_message_that_is_too_large_or_malformed_ends_its_connection_and_no_oth
     let cases = [
         (Frame::new(TEXT, large.clone()).bytes(), 1009),
         (Frame::new(BINARY, large.clone()).bytes(), 1009),
-        (bytes_of(&[Frame::text(half).more(), Frame::new(CONTINUATION, half)]), 1009),
+        (
+            bytes_of(&[Frame::text(half).more(), Frame::new(CONTINUATION, half)]),
+            1009,
+        ),
         (Frame::text(b"\xff").bytes(), 1007),
         (Frame::new(3, "").bytes(), 1002),
     ];
@@ -229,7 +255,11 @@ async fn the_largest_message_that_may_be_is_read() {
 #[tokio::test]
 async fn something_else_than_http_is_refused() {
     let rig = Rig::start().await;
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"hello\r\n\r\n", &[0; 64]] {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"hello\r\n\r\n",
+        &[0; 64],
+    ] {
         let mut raw = Raw::dial(rig.public).await;
         raw.send_bytes(bytes).await;
         assert_eq!(raw.response().await.status, 400);

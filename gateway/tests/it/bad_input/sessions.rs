@@ -34,7 +34,10 @@ async fn a_session_that_comes_back_ends_its_older_connection() {
     assert_eq!(old.raw.expect_close(4301).await, "superseded");
     // The older one's farewell does not take the newer one along.
     new.expect_well(&rig).await;
-    assert_eq!(rig.matcher.attached(new.id, 2).await.to_string(), new.welcome["session"]);
+    assert_eq!(
+        rig.matcher.attached(new.id, 2).await.to_string(),
+        new.welcome["session"]
+    );
 }
 
 #[tokio::test]
@@ -53,9 +56,15 @@ async fn a_connection_that_was_long_on_its_way_does_not_end_a_newer_one() {
 async fn a_channel_that_the_origin_refuses_is_told_and_the_connection_stays() {
     let rig = Rig::start().await;
     let mut player = Player::join(&rig, "Ada").await;
-    rig.room.refuse_next(ErrorMessage::new(ErrorCode::NotInRoom, "there is no seat for you"));
+    rig.room.refuse_next(ErrorMessage::new(
+        ErrorCode::NotInRoom,
+        "there is no seat for you",
+    ));
     let ticket = rig.ticket(player.id);
-    player.raw.say(&json!({ "t": "room.join", "ticket": ticket })).await;
+    player
+        .raw
+        .say(&json!({ "t": "room.join", "ticket": ticket }))
+        .await;
     let error = player.raw.expect_error("not_in_room").await;
     assert_eq!(error["re"], "room.join");
     player.expect_well(&rig).await;
@@ -69,12 +78,19 @@ async fn a_channel_that_ends_is_told_and_late_input_is_dropped() {
     player.enter_room(&rig).await;
     rig.room.close_channel(player.id, "ended");
     let closed = player.raw.hear("channel.closed").await;
-    assert_eq!((&closed["ch"], &closed["reason"]), (&json!("room"), &json!("ended")));
+    assert_eq!(
+        (&closed["ch"], &closed["reason"]),
+        (&json!("room"), &json!("ended"))
+    );
     let input = [4, 1, 0, 0, 0, 0, 0, 1, 1 | 8 << 4, 0, 0, 0, 0, 0];
     player.raw.send(&Frame::binary(input)).await;
     player.expect_well(&rig).await;
     let inputs = rig.room.seen();
-    assert!(!inputs.iter().any(|inbound| matches!(inbound, Inbound::Input { .. })));
+    assert!(
+        !inputs
+            .iter()
+            .any(|inbound| matches!(inbound, Inbound::Input { .. }))
+    );
 }
 
 #[tokio::test]

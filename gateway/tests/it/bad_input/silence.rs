@@ -49,7 +49,10 @@ async fn half_a_message_is_no_sign_of_life() {
     let bytes = Frame::text(r#"{"t":"queue.leave"}"#).bytes();
     for byte in &bytes[..bytes.len() - 1] {
         let readable = player.raw.stream.readable();
-        if tokio::time::timeout(Duration::from_millis(40), readable).await.is_ok() {
+        if tokio::time::timeout(Duration::from_millis(40), readable)
+            .await
+            .is_ok()
+        {
             break;
         }
         player.raw.send_bytes(&[*byte]).await;
@@ -81,7 +84,10 @@ async fn a_beat_of_either_kind_is_a_sign_of_life_and_is_answered() {
             time: count,
             ..Beat::default()
         };
-        beating.raw.say_binary(&Binary::Ping(beat, Acks::default())).await;
+        beating
+            .raw
+            .say_binary(&Binary::Ping(beat, Acks::default()))
+            .await;
         let Said::Binary(Binary::Pong(pong)) = beating.raw.listen().await else {
             panic!("no pong");
         };

@@ -43,7 +43,14 @@ async fn a_forged_or_damaged_token_is_refused() {
     let unsigned = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJhdWQiOiJhY2Nlc3MifQ.".to_owned();
     let swapped = format!("{head}.eyJhdWQiOiJhY2Nlc3MifQ.{signature}");
     let huge = "a".repeat(15_000);
-    for token in [forged, unsigned, swapped, huge, good[..good.len() - 1].to_owned(), String::new()] {
+    for token in [
+        forged,
+        unsigned,
+        swapped,
+        huge,
+        good[..good.len() - 1].to_owned(),
+        String::new(),
+    ] {
         let error = turned_away(&rig, &hello(&token), "token_invalid", 4201).await;
         assert_eq!(error["field"], "token");
     }
@@ -91,7 +98,12 @@ async fn a_hello_without_a_token_is_told_where_to_get_one() {
     let mut message = hello("");
     message.as_object_mut().unwrap().remove("token");
     let error = turned_away(&rig, &message, "token_invalid", 4201).await;
-    assert!(error["message"].as_str().unwrap().contains("/v1/login/guest"));
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("/v1/login/guest")
+    );
 }
 
 #[tokio::test]
@@ -111,7 +123,11 @@ async fn bad_tokens_by_the_dozen_lock_nobody_out_of_a_session() {
     let mut told_to_wait = 0;
     for _ in 0..12 {
         let error = turned_away(&rig, &hello("guess"), "token_invalid", 4201).await;
-        told_to_wait += usize::from(error["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0));
+        told_to_wait += usize::from(
+            error["retry_after_ms"]
+                .as_u64()
+                .is_some_and(|wait| wait > 0),
+        );
     }
     assert!(told_to_wait >= 8, "{told_to_wait}");
     player.expect_well(&rig).await;
@@ -132,16 +148,31 @@ async fn a_room_ticket_is_good_for_its_player_only() {
     };
     let forger = Signer::new(&[8; MIN_KEY]).unwrap();
     let cases = [
-        (rig.ticket(PlayerId(player.id.0 ^ 1)), ErrorCode::TokenInvalid),
-        (forger.sign(ticket("syncd-1"), HOUR), ErrorCode::TokenInvalid),
+        (
+            rig.ticket(PlayerId(player.id.0 ^ 1)),
+            ErrorCode::TokenInvalid,
+        ),
+        (
+            forger.sign(ticket("syncd-1"), HOUR),
+            ErrorCode::TokenInvalid,
+        ),
         (resume_token(), ErrorCode::TokenInvalid),
         ("nonsense".to_owned(), ErrorCode::TokenInvalid),
-        (signer().sign(ticket("syncd-9"), HOUR), ErrorCode::RoomUnknown),
+        (
+            signer().sign(ticket("syncd-9"), HOUR),
+            ErrorCode::RoomUnknown,
+        ),
     ];
     for (ticket, code) in cases {
-        player.raw.say(&json!({ "t": "room.join", "ticket": ticket })).await;
+        player
+            .raw
+            .say(&json!({ "t": "room.join", "ticket": ticket }))
+            .await;
         let error = player.raw.expect_error(&code.to_string()).await;
-        assert_eq!((&error["re"], &error["field"]), (&json!("room.join"), &json!("ticket")));
+        assert_eq!(
+            (&error["re"], &error["field"]),
+            (&json!("room.join"), &json!("ticket"))
+        );
     }
     assert!(rig.room.seen().is_empty(), "nobody was attached to a room");
     player.enter_room(&rig).await;

@@ -25,7 +25,10 @@ async fn a_close_is_answered_and_then_the_server_ends_the_connection() {
 #[tokio::test]
 async fn valid_codes_are_answered_with_themselves() {
     let rig = Rig::start().await;
-    for code in (1000..=1003).chain(1007..=1013).chain([3000, 3999, 4000, 4999]) {
+    for code in (1000..=1003)
+        .chain(1007..=1013)
+        .chain([3000, 3999, 4000, 4999])
+    {
         expect_answer(&rig, &Frame::close(code, "")).await;
     }
 }
@@ -33,7 +36,9 @@ async fn valid_codes_are_answered_with_themselves() {
 #[tokio::test]
 async fn invalid_codes_are_answered_with_a_protocol_error() {
     let rig = Rig::start().await;
-    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
+    for code in [
+        0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535,
+    ] {
         let mut raw = rig.echo().await;
         raw.send(&Frame::close(code, "why not")).await;
         raw.expect_close(1002).await;
@@ -64,12 +69,17 @@ async fn a_reason_has_to_be_utf8() {
 async fn what_came_before_a_close_is_answered_before_it() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    raw.send_bytes(&bytes_of(&[Frame::text("last words"), Frame::close(1000, "")])).await;
+    raw.send_bytes(&bytes_of(&[
+        Frame::text("last words"),
+        Frame::close(1000, ""),
+    ]))
+    .await;
     raw.expect_message(TEXT, b"last words").await;
     raw.expect_close(1000).await;
     let mut raw = rig.echo().await;
     let large = Frame::binary(vec![7; 256 * 1024]);
-    raw.send_bytes(&bytes_of(&[large.clone(), Frame::close(1000, "")])).await;
+    raw.send_bytes(&bytes_of(&[large.clone(), Frame::close(1000, "")]))
+        .await;
     raw.expect_message(BINARY, &large.payload).await;
     raw.expect_close(1000).await;
 }
@@ -81,9 +91,15 @@ async fn what_comes_after_a_close_is_ignored() {
         mask: None,
         ..Frame::text("too late")
     };
-    for late in [Frame::text("too late"), Frame::ping(""), Frame::close(1000, ""), unmasked] {
+    for late in [
+        Frame::text("too late"),
+        Frame::ping(""),
+        Frame::close(1000, ""),
+        unmasked,
+    ] {
         let mut raw = rig.echo().await;
-        raw.send_bytes(&bytes_of(&[Frame::close(1001, ""), late])).await;
+        raw.send_bytes(&bytes_of(&[Frame::close(1001, ""), late]))
+            .await;
         raw.expect_close(1001).await;
     }
 }
@@ -112,7 +128,11 @@ async fn a_client_that_floods_on_after_our_close_still_learns_why() {
 #[tokio::test]
 async fn a_client_that_vanishes_takes_nobody_with_it() {
     let rig = Rig::start().await;
-    for bytes in [&b""[..], &Frame::text("half").bytes()[..7], &Frame::ping("whole").bytes()] {
+    for bytes in [
+        &b""[..],
+        &Frame::text("half").bytes()[..7],
+        &Frame::ping("whole").bytes(),
+    ] {
         let mut raw = rig.echo().await;
         raw.send_bytes(bytes).await;
         drop(raw);

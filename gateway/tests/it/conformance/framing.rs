@@ -52,7 +52,11 @@ async fn any_mask_will_do() {
 async fn frames_may_come_in_pieces_of_any_size() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    let frames = [Frame::text(payload(126)), Frame::binary(payload(300)), Frame::text("")];
+    let frames = [
+        Frame::text(payload(126)),
+        Frame::binary(payload(300)),
+        Frame::text(""),
+    ];
     for size in [1, 2, 3, 7, 13, 1000] {
         raw.send_chopped(&bytes_of(&frames), size).await;
         for frame in &frames {
@@ -68,7 +72,9 @@ async fn frames_may_come_in_pieces_of_any_size() {
 async fn many_messages_in_one_segment_come_back_in_order() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    let frames: Vec<Frame> = (0..1000).map(|at| Frame::text(format!("message {at}"))).collect();
+    let frames: Vec<Frame> = (0..1000)
+        .map(|at| Frame::text(format!("message {at}")))
+        .collect();
     raw.send_bytes(&bytes_of(&frames)).await;
     for frame in &frames {
         raw.expect_message(TEXT, &frame.payload).await;
@@ -101,7 +107,11 @@ async fn an_unmasked_frame_fails_the_connection_before_its_payload_has_come() {
 #[tokio::test]
 async fn a_length_that_is_not_in_its_shortest_form_fails_the_connection() {
     let rig = Rig::start().await;
-    for (length, len) in [(Length::Two, 125), (Length::Eight, 5), (Length::Eight, 65_535)] {
+    for (length, len) in [
+        (Length::Two, 125),
+        (Length::Eight, 5),
+        (Length::Eight, 65_535),
+    ] {
         let mut raw = rig.echo().await;
         let frame = Frame {
             length,

@@ -25,10 +25,21 @@ async fn the_example_of_the_rfc_is_answered_as_the_rfc_says() {
 async fn header_names_and_tokens_have_no_case_and_may_stand_in_lists() {
     let rig = Rig::start().await;
     let good: [&[(&str, &str)]; 4] = [
-        &[("Connection", "keep-alive, UPGRADE"), ("Upgrade", "WebSocket")],
+        &[
+            ("Connection", "keep-alive, UPGRADE"),
+            ("Upgrade", "WebSocket"),
+        ],
         &[("Upgrade", "h2c, websocket")],
-        &[("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")],
-        &[("Connection", ""), ("cONNECTION", "Upgrade"), ("Sec-WebSocket-Key", ""), ("SEC-WEBSOCKET-KEY", KEY)],
+        &[(
+            "Sec-WebSocket-Extensions",
+            "permessage-deflate; client_max_window_bits",
+        )],
+        &[
+            ("Connection", ""),
+            ("cONNECTION", "Upgrade"),
+            ("Sec-WebSocket-Key", ""),
+            ("SEC-WEBSOCKET-KEY", KEY),
+        ],
     ];
     for changes in good {
         assert_eq!(try_with(&rig, changes).await.status, 101, "{changes:?}");
@@ -38,7 +49,12 @@ async fn header_names_and_tokens_have_no_case_and_may_stand_in_lists() {
 #[tokio::test]
 async fn a_key_that_is_no_nonce_is_refused() {
     let rig = Rig::start().await;
-    for key in ["", "short", "dGhlIHNhbXBsZSBub25jZSA=", "dGhlIHNhbXBsZSBub25j!Q=="] {
+    for key in [
+        "",
+        "short",
+        "dGhlIHNhbXBsZSBub25jZSA=",
+        "dGhlIHNhbXBsZSBub25j!Q==",
+    ] {
         let response = try_with(&rig, &[("Sec-WebSocket-Key", key)]).await;
         assert_eq!(response.refusal(), (400, "bad_key".to_owned()), "{key}");
     }
@@ -51,7 +67,11 @@ async fn another_version_is_told_which_one_is_spoken() {
     let rig = Rig::start().await;
     for version in ["", "8", "0", "14", "thirteen"] {
         let response = try_with(&rig, &[("Sec-WebSocket-Version", version)]).await;
-        assert_eq!(response.refusal(), (426, "bad_version".to_owned()), "{version}");
+        assert_eq!(
+            response.refusal(),
+            (426, "bad_version".to_owned()),
+            "{version}"
+        );
         assert_eq!(response.header("sec-websocket-version"), Some("13"));
     }
 }
@@ -61,12 +81,19 @@ async fn a_request_that_does_not_ask_for_a_websocket_is_told_to() {
     let rig = Rig::start().await;
     for missing in ["Connection", "Upgrade"] {
         let response = try_with(&rig, &[(missing, "")]).await;
-        assert_eq!(response.refusal(), (426, "upgrade_required".to_owned()), "{missing}");
+        assert_eq!(
+            response.refusal(),
+            (426, "upgrade_required".to_owned()),
+            "{missing}"
+        );
         assert_eq!(response.header("upgrade"), Some("websocket"));
     }
     let old = handshake("/debug/echo", &[]).replace("HTTP/1.1", "HTTP/1.0");
     assert_eq!(web::ask(rig.private, &old).await.status, 426);
-    assert_eq!(try_with(&rig, &[("Host", "")]).await.refusal().1, "bad_host");
+    assert_eq!(
+        try_with(&rig, &[("Host", "")]).await.refusal().1,
+        "bad_host"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +105,11 @@ async fn another_method_or_path_opens_nothing() {
         assert_eq!(response.refusal(), (405, "method_not_allowed".to_owned()));
         assert_eq!(response.header("allow"), Some("GET"));
     }
-    for (address, path) in [(rig.private, "/debug"), (rig.private, "/v1/ws"), (rig.public, "/debug/echo")] {
+    for (address, path) in [
+        (rig.private, "/debug"),
+        (rig.private, "/v1/ws"),
+        (rig.public, "/debug/echo"),
+    ] {
         let response = web::ask(address, &handshake(path, &[])).await;
         assert_eq!(response.status, 404, "{path}");
     }
@@ -114,7 +145,11 @@ async fn a_fault_that_comes_together_with_the_request_is_found() {
         mask: None,
         ..Frame::text("naked")
     };
-    request.extend([Frame::text("early"), unmasked].iter().flat_map(Frame::bytes));
+    request.extend(
+        [Frame::text("early"), unmasked]
+            .iter()
+            .flat_map(Frame::bytes),
+    );
     let mut raw = Raw::dial(rig.private).await;
     raw.send_bytes(&request).await;
     assert_eq!(raw.response().await.status, 101);
@@ -126,7 +161,8 @@ async fn a_fault_that_comes_together_with_the_request_is_found() {
 async fn a_handshake_may_come_in_single_bytes() {
     let rig = Rig::start().await;
     let mut raw = Raw::dial(rig.private).await;
-    raw.send_chopped(handshake("/debug/echo", &[]).as_bytes(), 1).await;
+    raw.send_chopped(handshake("/debug/echo", &[]).as_bytes(), 1)
+        .await;
     assert_eq!(raw.response().await.status, 101);
     raw.send(&Frame::text("here")).await;
     raw.expect_message(TEXT, b"here").await;

@@ -28,14 +28,20 @@ async fn fragments_that_are_too_much_together_are_refused_by_the_header_of_the_l
     let half = Frame::binary(vec![1; LIMIT / 2]).more();
     let again = Frame::new(CONTINUATION, vec![1; LIMIT / 2]).more();
     raw.send_bytes(&bytes_of(&[half, again])).await;
-    raw.send_bytes(&Frame::new(CONTINUATION, [1]).bytes()[..2]).await;
+    raw.send_bytes(&Frame::new(CONTINUATION, [1]).bytes()[..2])
+        .await;
     raw.expect_close(1009).await;
 }
 
 #[tokio::test]
 async fn absurd_lengths_are_refused() {
     let rig = Rig::start().await;
-    for (declared, code) in [(1 << 62, 1009), ((1 << 63) - 1, 1009), (1 << 63, 1002), (u64::MAX, 1002)] {
+    for (declared, code) in [
+        (1 << 62, 1009),
+        ((1 << 63) - 1, 1009),
+        (1 << 63, 1002),
+        (u64::MAX, 1002),
+    ] {
         let mut raw = rig.echo().await;
         let frame = Frame {
             length: Length::Declared(declared),
@@ -48,7 +54,8 @@ async fn absurd_lengths_are_refused() {
 
 #[tokio::test]
 async fn a_peer_that_sends_and_never_reads_is_stopped_and_then_closed() {
-    let rig = Rig::with(|config| config.loopback_limits.write_stall = Duration::from_millis(300)).await;
+    let rig =
+        Rig::with(|config| config.loopback_limits.write_stall = Duration::from_millis(300)).await;
     let mut raw = Raw::dial_narrow(rig.private).await;
     raw.upgrade("/debug/echo").await;
     let piece = Frame::binary(vec![1; 64 * 1024]).bytes();

@@ -18,7 +18,8 @@ async fn a_ping_of_more_than_125_bytes_fails_the_connection_before_they_have_com
     let rig = Rig::start().await;
     for opcode in [PING, PONG] {
         let mut raw = rig.echo().await;
-        raw.send_bytes(&Frame::new(opcode, vec![0xfe; 126]).bytes()[..2]).await;
+        raw.send_bytes(&Frame::new(opcode, vec![0xfe; 126]).bytes()[..2])
+            .await;
         raw.expect_close(1002).await;
     }
 }
@@ -27,7 +28,11 @@ async fn a_ping_of_more_than_125_bytes_fails_the_connection_before_they_have_com
 async fn a_pong_that_nobody_asked_for_is_ignored() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    let frames = [Frame::new(PONG, ""), Frame::new(PONG, "unasked"), Frame::ping("asked")];
+    let frames = [
+        Frame::new(PONG, ""),
+        Frame::new(PONG, "unasked"),
+        Frame::ping("asked"),
+    ];
     raw.send_bytes(&bytes_of(&frames)).await;
     raw.expect_pong(b"asked").await;
 }
@@ -36,7 +41,9 @@ async fn a_pong_that_nobody_asked_for_is_ignored() {
 async fn pings_in_a_row_are_answered_in_order() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    let pings: Vec<Frame> = (0..10).map(|at| Frame::ping(format!("ping {at}"))).collect();
+    let pings: Vec<Frame> = (0..10)
+        .map(|at| Frame::ping(format!("ping {at}")))
+        .collect();
     raw.send_bytes(&bytes_of(&pings)).await;
     for ping in &pings {
         raw.expect_pong(&ping.payload).await;
@@ -51,7 +58,8 @@ async fn pings_in_a_row_are_answered_in_order() {
 async fn a_ping_behind_a_message_is_answered_behind_its_echo() {
     let rig = Rig::start().await;
     let mut raw = rig.echo().await;
-    raw.send_bytes(&bytes_of(&[Frame::text("first"), Frame::ping("second")])).await;
+    raw.send_bytes(&bytes_of(&[Frame::text("first"), Frame::ping("second")]))
+        .await;
     raw.expect_message(TEXT, b"first").await;
     raw.expect_pong(b"second").await;
 }

@@ -13,7 +13,8 @@ async fn a_reserved_bit_fails_the_connection() {
             reserved,
             ..Frame::new(opcode, "")
         };
-        raw.send_bytes(&bytes_of(&[Frame::text("good"), bad, Frame::ping("")])).await;
+        raw.send_bytes(&bytes_of(&[Frame::text("good"), bad, Frame::ping("")]))
+            .await;
         raw.expect_message(TEXT, b"good").await;
         raw.expect_close(1002).await;
     }
@@ -24,7 +25,11 @@ async fn a_reserved_opcode_fails_the_connection() {
     let rig = Rig::start().await;
     for opcode in (3..=7).chain(11..=15) {
         let mut raw = rig.echo().await;
-        let frames = [Frame::text("good"), Frame::new(opcode, "what?"), Frame::ping("")];
+        let frames = [
+            Frame::text("good"),
+            Frame::new(opcode, "what?"),
+            Frame::ping(""),
+        ];
         raw.send_bytes(&bytes_of(&frames)).await;
         raw.expect_message(TEXT, b"good").await;
         raw.expect_close(1002).await;

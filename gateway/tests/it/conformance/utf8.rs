@@ -31,7 +31,10 @@ const BAD: [(&[u8], usize); 18] = [
     (b"\xf0\x8f\xbf\xbf", 1),
     (b"\xed\xa0\x80", 1),
     (b"\xed\xbf\xbf", 1),
-    (b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited", 12),
+    (
+        b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
+        12,
+    ),
     (b"\xf4\x90\x80\x80", 1),
     (b"\xf5\x80\x80\x80", 0),
     (b"\xf8\x88\x80\x80\x80", 0),
@@ -42,7 +45,14 @@ const BAD: [(&[u8], usize); 18] = [
 ];
 
 /// Right as far as they go, and at their end they must not be.
-const TRUNCATED: [&[u8]; 6] = [b"\xc3", b"\xe2\x82", b"\xf0\x9f\x8f", b"abc\xce", b"\xf4\x8f\xbf", b"\xe0\xa0"];
+const TRUNCATED: [&[u8]; 6] = [
+    b"\xc3",
+    b"\xe2\x82",
+    b"\xf0\x9f\x8f",
+    b"abc\xce",
+    b"\xf4\x8f\xbf",
+    b"\xe0\xa0",
+];
 
 #[tokio::test]
 async fn good_text_comes_back() {
@@ -101,7 +111,10 @@ async fn bad_text_fails_in_an_early_fragment_before_the_message_is_whole() {
     let rig = Rig::start().await;
     for (text, good) in BAD {
         let mut raw = rig.echo().await;
-        let frames = [Frame::text(&text[..good]).more(), Frame::new(CONTINUATION, &text[good..]).more()];
+        let frames = [
+            Frame::text(&text[..good]).more(),
+            Frame::new(CONTINUATION, &text[good..]).more(),
+        ];
         raw.send_bytes(&bytes_of(&frames)).await;
         raw.expect_close(1007).await;
     }
@@ -127,5 +140,6 @@ async fn binary_messages_and_pings_need_not_be_text() {
     raw.send(&Frame::ping(b"\xff\xfe")).await;
     raw.expect_pong(b"\xff\xfe").await;
     raw.send(&Frame::binary(b"\xc0\xaf")).await;
-    raw.expect_message(crate::it::raw::BINARY, b"\xc0\xaf").await;
+    raw.expect_message(crate::it::raw::BINARY, b"\xc0\xaf")
+        .await;
 }
