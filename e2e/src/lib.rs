@@ -4,9 +4,12 @@
 //! - [`smoke`]: the suite behind `pixelrush smoke --target URL`; [`junit`] writes its report
 //! - [`journey`]: one player's way from login to result, and what it saw
 //! - [`racer`]: a player that races by itself
-//! - [`process`]: PixelRush processes for tests, on free ports
+//! - [`process`], [`deployment`]: PixelRush processes for tests, on free ports
+//! - [`failover`]: a race through a fault
 //! - [`proxy`]: a network that can be cut or go silent
 
+pub mod deployment;
+pub mod failover;
 pub mod journey;
 pub mod junit;
 pub mod process;

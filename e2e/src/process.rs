@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use client::address::Address;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process.
@@ -111,6 +112,11 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its address as clients take it.
+    pub fn address_for_clients(&self) -> Address {
+        Address::from(self.address)
     }
 
     /// What it has logged so far.

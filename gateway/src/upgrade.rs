@@ -1,13 +1,16 @@
 //! The WebSocket handshake of RFC 6455, section 4.2.
 
 use http::header::{
-    ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::reply::{self, Body};
+
+/// The response to send instead of switching protocols.
+type Refusal = Box<Response<Body>>;
 
 /// A handshake that can be accepted.
 #[derive(Debug)]
@@ -25,58 +28,12 @@ impl Handshake {
     pub(crate) fn check<B>(
         request: &Request<B>,
         subprotocol: Option<&'static str>,
-    ) -> Result<Self, Box<Response<Body>>> {
+    ) -> Result<Self, Refusal> {
         let headers = request.headers();
-        if request.method() != Method::GET {
-            let text = "a WebSocket begins with GET";
-            let status = StatusCode::METHOD_NOT_ALLOWED;
-            let mut response = reply::error(status, "method_not_allowed", text);
-            let get = HeaderValue::from_static("GET");
-            response.headers_mut().insert(ALLOW, get);
-            return Err(Box::new(response));
-        }
-        if request.version() < Version::HTTP_11
-            || !has_token(headers, &CONNECTION, "upgrade")
-            || !has_token(headers, &UPGRADE, "websocket")
-        {
-            let text = "this address speaks WebSocket: connect to it with a WebSocket client";
-            let mut response = reply::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", text);
-            response
-                .headers_mut()
-                .insert(UPGRADE, HeaderValue::from_static("websocket"));
-            return Err(Box::new(response));
-        }
-        if headers
-            .get(SEC_WEBSOCKET_VERSION)
-            .is_none_or(|version| version != "13")
-        {
-            let text = "Sec-WebSocket-Version must be 13";
-            let mut response = reply::error(StatusCode::UPGRADE_REQUIRED, "bad_version", text);
-            response
-                .headers_mut()
-                .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            return Err(Box::new(response));
-        }
-        if !headers.contains_key(HOST) {
-            let text = "a request needs a Host header";
-            return Err(Box::new(reply::error(
-                StatusCode::BAD_REQUEST,
-                "bad_host",
-                text,
-            )));
-        }
-        let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
-        let key = match (keys.next(), keys.next()) {
-            (Some(key), None) if is_nonce(key.as_bytes()) => key,
-            _ => {
-                let text = "Sec-WebSocket-Key must be there once, 16 bytes in base64";
-                return Err(Box::new(reply::error(
-                    StatusCode::BAD_REQUEST,
-                    "bad_key",
-                    text,
-                )));
-            }
-        };
+        check_request(request)?;
+        check_version(headers)?;
+        check_http(headers)?;
+        let key = nonce(headers)?;
         let protocol = choose(headers, subprotocol)?;
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
             .expect("base64 is a header value");
@@ -98,10 +55,70 @@ impl Handshake {
     }
 }
 
+fn check_request<B>(request: &Request<B>) -> Result<(), Refusal> {
+    if request.method() != Method::GET {
+        let text = "a WebSocket begins with GET";
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let get = HeaderValue::from_static("GET");
+        return refuse(status, "method_not_allowed", text, Some((ALLOW, get)));
+    }
+    let headers = request.headers();
+    if request.version() < Version::HTTP_11
+        || !has_token(headers, &CONNECTION, "upgrade")
+        || !has_token(headers, &UPGRADE, "websocket")
+    {
+        let text = "this address speaks WebSocket: connect to it with a WebSocket client";
+        let status = StatusCode::UPGRADE_REQUIRED;
+        let websocket = HeaderValue::from_static("websocket");
+        return refuse(status, "upgrade_required", text, Some((UPGRADE, websocket)));
+    }
+    Ok(())
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    let version = headers.get(SEC_WEBSOCKET_VERSION);
+    if version.is_some_and(|version| version == "13") {
+        return Ok(());
+    }
+    let text = "Sec-WebSocket-Version must be 13";
+    let ours = (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    refuse(
+        StatusCode::UPGRADE_REQUIRED,
+        "bad_version",
+        text,
+        Some(ours),
+    )
+}
+
+fn check_http(headers: &HeaderMap) -> Result<(), Refusal> {
+    if !headers.contains_key(HOST) {
+        let text = "a request needs a Host header";
+        return refuse(StatusCode::BAD_REQUEST, "bad_host", text, None);
+    }
+    // The bytes of a body would be taken for frames, or the frames for it.
+    let length = headers.get(CONTENT_LENGTH);
+    if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
+        let text = "a WebSocket handshake has no body";
+        return refuse(StatusCode::BAD_REQUEST, "bad_body", text, None);
+    }
+    Ok(())
+}
+
+fn nonce(headers: &HeaderMap) -> Result<&HeaderValue, Refusal> {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if is_nonce(key.as_bytes()) => Ok(key),
+        _ => {
+            let text = "Sec-WebSocket-Key must be there once, 16 bytes in base64";
+            refuse(StatusCode::BAD_REQUEST, "bad_key", text, None)
+        }
+    }
+}
+
 fn choose(
     headers: &HeaderMap,
     ours: Option<&'static str>,
-) -> Result<Option<&'static str>, Box<Response<Body>>> {
+) -> Result<Option<&'static str>, Refusal> {
     let Some(ours) = ours else { return Ok(None) };
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Ok(None);
@@ -111,7 +128,17 @@ fn choose(
         return Ok(Some(ours));
     }
     let text = format!("this server speaks the subprotocol {ours}; offer it, or none");
-    let response = reply::error(StatusCode::BAD_REQUEST, "bad_protocol", &text);
+    refuse(StatusCode::BAD_REQUEST, "bad_protocol", &text, None)
+}
+
+fn refuse<T>(
+    status: StatusCode,
+    code: &str,
+    text: &str,
+    header: Option<(HeaderName, HeaderValue)>,
+) -> Result<T, Refusal> {
+    let mut response = reply::error(status, code, text);
+    response.headers_mut().extend(header);
     Err(Box::new(response))
 }
 

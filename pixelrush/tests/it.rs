@@ -1,10 +1,13 @@
 //! PixelRush as its users run it: real processes, real sockets.
 
-#[path = "it/deployment.rs"]
-mod deployment;
 #[path = "it/failover.rs"]
 mod failover;
 #[path = "it/operator.rs"]
 mod operator;
 #[path = "it/single.rs"]
 mod single;
+
+/// The binary under test.
+fn binary() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_BIN_EXE_pixelrush"))
+}

@@ -20,11 +20,18 @@ const FLUSH = 50;
 /** After a pause (a hidden tab) at most this many steps are made up for: keys were up anyway. */
 const MOST_AT_ONCE = 15;
 
-/** Steps that may wait at the room without need: more are delay, and are left out here. */
+/** Steps that may wait at the room: they bridge a late batch. More are delay. */
 const SPARE = 3;
 
-/** Snapshots in a second, over which the shortest queue at the room counts. */
-const WATCHED = 20;
+/** Snapshots, half a second of them, over which the shortest queue at the room counts. */
+const WATCHED = 10;
+
+/** While the queue is too long one step in so many is left out, so that driving goes on. */
+const SKIP_ONE_IN = 4;
+
+/** The same while it is so long that the delay is worse than the gaps. */
+const SKIP_FAST_ONE_IN = 2;
+const FAST_OVER = 8;
 
 /** What the player holds down. */
 export class Controls {
@@ -96,60 +103,98 @@ export class Controls {
   }
 }
 
-/** Makes one step for each tick that passes and sends them in batches. */
+/**
+ * Makes one step for each tick that passes and sends them in batches. Steps that queue up at the
+ * room after a stall would stay there for the rest of the race, for it applies one a tick: they
+ * are worked off by making fewer.
+ */
 export class Pump {
   #client;
   #controls;
+  #now;
   #stepMillis = 1_000 / 60;
   /** @type {number | null} when the next step is due; `null` while not in a room */
   #due = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+  /** @type {number[]} how many steps waited at the room, by the last snapshots */
   #queued = [];
-  #timer = 0;
+  /** How many steps are still to be left out, and how many were made since the last that was. */
+  #surplus = 0;
+  #madeSince = 0;
 
   /**
-   * @param {import("../sdk/client.js").Client} client
-   * @param {Controls} controls
+   * @param {Pick<import("../sdk/client.js").Client, "isInRoom" | "pushInput" | "flushInputs">} client
+   * @param {Pick<Controls, "take" | "onChange">} controls
+   * @param {() => number} [now] a monotonic clock in milliseconds
    */
-  constructor(client, controls) {
+  constructor(client, controls, now = () => performance.now()) {
     this.#client = client;
     this.#controls = controls;
-    controls.onChange = () => this.#advance(performance.now());
+    this.#now = now;
+    controls.onChange = () => this.#advance();
   }
 
   /** @param {number} tickHz steps a second */
   start(tickHz) {
     this.stop();
     this.#stepMillis = 1_000 / tickHz;
-    this.#due = performance.now();
-    this.#timer = window.setInterval(() => this.#flush(), FLUSH);
+    this.#due = this.#now();
+    this.#timer = setInterval(() => this.#flush(), FLUSH);
   }
 
   stop() {
-    window.clearInterval(this.#timer);
+    clearInterval(this.#timer);
     this.#due = null;
-    this.#queued = [];
+    this.#forgetQueue();
   }
 
   /**
-   * The room says how many steps wait there: what always waits is delay, so it is worked off.
-   * @param {number} queued
+   * A snapshot says how many steps wait at the room.
+   * @param {number} queued at most 15 are told
    */
   handleQueued(queued) {
+    // What is being worked off is not counted twice.
+    if (this.#surplus > 0) return;
     this.#queued.push(queued);
     if (this.#queued.length < WATCHED) return;
-    const surplus = Math.min(...this.#queued) - SPARE;
+    this.#surplus = Math.max(0, Math.min(...this.#queued) - SPARE);
     this.#queued = [];
-    if (surplus > 0 && this.#due !== null) this.#due += surplus * this.#stepMillis;
   }
 
   #flush() {
-    this.#advance(performance.now());
+    this.#advance();
+    // Also without a new step: old ones may have to go out again.
     this.#client.flushInputs();
   }
 
-  #advance(now) {
+  #advance() {
     if (this.#due === null) return;
+    const now = this.#now();
+    if (!this.#client.isInRoom) {
+      // What is pressed now would take effect long after: no steps are made of it.
+      this.#due = now;
+      this.#controls.take();
+      this.#forgetQueue();
+      return;
+    }
     this.#due = Math.max(this.#due, now - MOST_AT_ONCE * this.#stepMillis);
-    for (; this.#due <= now; this.#due += this.#stepMillis) this.#client.pushInput(this.#controls.take());
+    for (; this.#due <= now; this.#due += this.#stepMillis) this.#step();
+  }
+
+  #step() {
+    const oneIn = this.#surplus > FAST_OVER ? SKIP_FAST_ONE_IN : SKIP_ONE_IN;
+    this.#madeSince += 1;
+    if (this.#surplus > 0 && this.#madeSince >= oneIn) {
+      this.#surplus -= 1;
+      this.#madeSince = 0;
+    } else {
+      this.#client.pushInput(this.#controls.take());
+    }
+  }
+
+  #forgetQueue() {
+    this.#queued = [];
+    this.#surplus = 0;
   }
 }

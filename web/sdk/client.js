@@ -50,6 +50,8 @@ export class Client {
   #room = null;
   /** @type {SnapshotDecoder | null} */
   #decoder = null;
+  /** When to ask again, by what was refused: at most one timer each. */
+  #retries = new Map();
 
   /** @param {ClientOptions} options */
   constructor(options) {
@@ -189,9 +191,10 @@ export class Client {
     try {
       for (let busy = true; busy; ) busy = this.#step(this.#session);
     } finally {
+      // Also after a listener that threw: what it did wrong must not stop the heartbeat.
       this.#driving = false;
+      this.#sleep();
     }
-    this.#sleep();
   }
 
   #step(session) {
@@ -289,7 +292,7 @@ export class Client {
         this.#handleChannel(event);
         break;
       case 'channelClosed':
-        if (event.channel === 'room') this.#room = this.#decoder = null;
+        this.#forgetRoom();
         break;
       case 'refused':
         this.#handleRefused(event.error);
@@ -312,7 +315,14 @@ export class Client {
       this.#decoder = new SnapshotDecoder(state.schema);
     } else if (recovered) {
       this.#decoder?.clear();
+    } else {
+      this.#decoder = null;
     }
+  }
+
+  /** The session knows whether a close was of the room that is wanted, or of one before. */
+  #forgetRoom() {
+    if (!this.#session?.wantsRoom) this.#room = this.#decoder = null;
   }
 
   /** A `queue.join` may have been lost with a connection; joining twice keeps the place. */
@@ -325,18 +335,20 @@ export class Client {
 
   /** What may be tried again is, if the player still wants it by then. */
   #handleRefused({ re, retry_after_ms: retryAfter }) {
-    if (re === 'queue.join') {
-      if (retryAfter == null) this.#queue = null;
-      else setTimeout(() => this.#askAgain(), retryAfter);
-    } else if (re === 'room.join') {
-      if (retryAfter == null) this.#room = this.#decoder = null;
-      else setTimeout(() => this.#askAgain(), retryAfter);
-    }
+    if (re !== 'queue.join' && re !== 'room.join') return;
+    clearTimeout(this.#retries.get(re));
+    if (retryAfter != null) this.#retries.set(re, setTimeout(() => this.#askAgain(re), retryAfter));
+    else if (re === 'queue.join') this.#queue = null;
+    else this.#forgetRoom();
   }
 
-  #askAgain() {
-    if (this.#room !== null && !this.isInRoom) this.#session?.joinRoom(this.#room);
-    else if (this.#queue) this.#session?.send(queueJoinMessage(this.#queue.mode, this.#queue.options));
+  /** @param {"queue.join" | "room.join"} what */
+  #askAgain(what) {
+    if (what === 'room.join') {
+      if (this.#room !== null) this.#session?.joinRoom(this.#room);
+    } else if (this.#queue) {
+      this.#session?.send(queueJoinMessage(this.#queue.mode, this.#queue.options));
+    }
     this.#drive();
   }
 
@@ -353,7 +365,10 @@ export class Client {
   }
 
   #handleSnapshot(frame) {
-    if (!this.#decoder) return;
+    if (!this.#decoder) {
+      this.#session?.forgetSnapshots();
+      return;
+    }
     try {
       const state = this.#decoder.decode(frame);
       this.#emit('snapshot', { ...state, processed: frame.processed, queued: frame.queued });

@@ -110,14 +110,14 @@ const SHAPES = {
   welcome: {
     v: isCount, session: isText, player: isText, name: isText, resume: isText, resumed: isFlag,
     node: isText, heartbeat_ms: isCount, active_heartbeat_ms: isCount, deadline_ms: isCount,
-    server_time_ms: isCount,
+    server_time_ms: isLong,
   },
   channel: { ch: isChannel, epoch: isCount, offset: isCount, recovered: isFlag },
   'channel.lost': { ch: isChannel, reason: isText },
   'channel.closed': { ch: isChannel, reason: isText },
-  'queue.state': { mode: isText, waiting_ms: isCount, size: isCount, 'estimate_ms?': isCount, 'party?': isPair },
+  'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair },
   goaway: { reason: isText, within_ms: isCount },
-  error: { code: isText, message: isText, 're?': isText, 'field?': isText, 'retry_after_ms?': isCount },
+  error: { code: isText, message: isText, 're?': isText, 'field?': isText, 'retry_after_ms?': isLong },
 };
 
 /**
@@ -154,6 +154,11 @@ function parseObject(text) {
 }
 
 function isCount(value) {
+  return isLong(value) && value < 2 ** 32;
+}
+
+/** 64 bits on the wire, of which a number holds 53. */
+function isLong(value) {
   return Number.isSafeInteger(value) && value >= 0;
 }
 

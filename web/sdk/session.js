@@ -99,6 +99,11 @@ export class Session {
     return this.#link;
   }
 
+  /** Whether a room is wanted: one was asked for and is neither left, refused nor over. */
+  get wantsRoom() {
+    return this.#room.ticket !== null;
+  }
+
   /** Inputs that are not settled. */
   get inputs() {
     return this.#room.inputs;
@@ -219,8 +224,10 @@ export class Session {
 
   /** Leaves the room for good. */
   leaveRoom() {
-    if (this.#room.ticket !== null) this.send(roomLeaveMessage());
+    if (this.wantsRoom) this.send(roomLeaveMessage());
     this.#closeRoom();
+    // A room that did not answer is not waited for any more; a connection still is.
+    if (this.isLive) this.#lostAt = null;
   }
 
   /**
@@ -229,7 +236,7 @@ export class Session {
    * @param {number} step
    */
   pushInput(step) {
-    if (this.#room.ticket !== null) this.#tellGivenUp(this.#room.inputs.push(step));
+    if (this.wantsRoom) this.#tellGivenUp(this.#room.inputs.push(step));
   }
 
   /**
@@ -306,8 +313,7 @@ export class Session {
         this.#handleChannelLost(now, message);
         break;
       case 'channel.closed':
-        if (message.ch === 'room') this.#loseRoom(now);
-        this.#tell('channelClosed', { channel: message.ch, reason: message.reason });
+        this.#handleChannelClosed(now, message);
         break;
       case 'queue.state':
         this.#tell('queueState', { state: message });
@@ -328,15 +334,15 @@ export class Session {
     this.#timers.stop('connect');
     this.#resume = welcome.resume;
     this.#link = new Link(paces(this.#config, welcome), this.#random, now);
-    this.#link.setActive(now, this.#room.ticket !== null);
+    this.#link.setActive(now, this.wantsRoom);
     this.#room.inputs.rewind();
-    if (this.#room.ticket === null) this.#restored(now);
+    if (!this.wantsRoom) this.#restored(now);
     this.#tell('welcome', { welcome });
   }
 
   #handleAttached(now, { ch, epoch, offset, recovered, state }) {
     // Left while the answer was on its way.
-    if (ch === 'room' && this.#room.ticket === null) return;
+    if (ch === 'room' && !this.wantsRoom) return;
     const goesOn = this.#cursors[ch].handleAttached(epoch, offset, recovered);
     if (recovered && !goesOn) {
       // Nothing that came next would be worth anything: attach afresh.
@@ -357,6 +363,13 @@ export class Session {
       this.#lostAt ??= now;
     }
     this.#tell('channelLost', { channel: ch, reason });
+  }
+
+  #handleChannelClosed(now, { ch, reason }) {
+    // The answer to a leave can come when the client is on its way into the next room.
+    const ofAnEarlierRoom = reason === 'left' && !this.#room.attached;
+    if (ch === 'room' && !ofAnEarlierRoom) this.#loseRoom(now);
+    this.#tell('channelClosed', { channel: ch, reason });
   }
 
   #handleRefusal(now, error) {

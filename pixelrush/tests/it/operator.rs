@@ -1,16 +1,24 @@
 //! What an operator sees: a configuration that is checked, reloaded and refused with reasons;
 //! health, metrics, logs.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use client::address::Address;
 use client::login::call;
+use e2e::deployment::NO_ENVIRONMENT;
 use e2e::process::Process;
 use http::{Method, StatusCode};
 use rustix::process::Signal;
 
-use crate::deployment::{address, binary, write};
+use crate::binary;
+
+fn write(folder: &Path, name: &str, config: &str) -> PathBuf {
+    let file = folder.join(format!("{name}.toml"));
+    std::fs::write(&file, config).expect("written");
+    file
+}
 
 fn check(config: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
@@ -56,7 +64,7 @@ async fn health_metrics_and_reload_are_there_at_the_private_port() {
     let file = write(folder.path(), "single", base);
     let log = folder.path().join("single.log");
     let arguments = ["--config", file.to_str().expect("a path in UTF-8")];
-    let server = Process::start(binary(), &arguments, crate::deployment::NONE, &log)
+    let server = Process::start(binary(), &arguments, NO_ENVIRONMENT, &log)
         .unwrap_or_else(|error| panic!("{error}"));
     let private = private_port(&server);
     eventually("ready", async || {
@@ -109,7 +117,7 @@ fn every_log_line_is_json() {
     );
     let log = folder.path().join("single.log");
     let arguments = ["--config", file.to_str().expect("a path in UTF-8")];
-    let mut server = Process::start(binary(), &arguments, crate::deployment::NONE, &log)
+    let mut server = Process::start(binary(), &arguments, NO_ENVIRONMENT, &log)
         .unwrap_or_else(|error| panic!("{error}"));
     server.signal(Signal::TERM);
     server.wait().expect("it ends");
@@ -129,7 +137,9 @@ fn private_port(server: &Process) -> Address {
         let line = log.lines().find(|line| line.contains("private port"));
         let parsed = line.and_then(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         if let Some(found) = parsed.and_then(|line| find_address(&line)) {
-            return address(&format!("http://{found}"));
+            return format!("http://{found}")
+                .parse()
+                .expect("the log states an address");
         }
         assert!(
             began.elapsed() < Duration::from_secs(10),

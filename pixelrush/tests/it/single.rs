@@ -4,7 +4,7 @@ use e2e::process::Process;
 use rustix::process::Signal;
 use std::process::Command;
 
-use crate::deployment::binary;
+use crate::binary;
 
 const FREE_PORTS: [(&str, &str); 2] = [
     ("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0"),

@@ -1,6 +1,7 @@
 //! Where a deployment is: `http://host:port`.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use http::Uri;
@@ -41,6 +42,19 @@ impl FromStr for Address {
             host: host.to_owned(),
             port: uri.port_u16().unwrap_or(80),
         })
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(socket: SocketAddr) -> Self {
+        let host = match socket.ip() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        Self {
+            host,
+            port: socket.port(),
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 //! What an origin sends to one gateway, gathered into one message.
+//!
+//! What answers an attach, and what ends it, names the connection that it is about by the attempt
+//! of its claim: a session may have come by a later one since, to the same gateway.
 
 use bytes::Bytes;
 use protocol::close::CloseCode;
@@ -27,23 +30,32 @@ impl Batch {
         self.items.is_empty()
     }
 
-    /// The channel stands; `state` is a JSON object for the client.
-    pub fn attached(&mut self, session: SessionId, attached: Attached, state: String) {
+    /// The channel stands for the session's connection `attempt`; `state` is a JSON object for the
+    /// client.
+    pub fn attached(
+        &mut self,
+        session: SessionId,
+        attempt: u32,
+        attached: Attached,
+        state: String,
+    ) {
         self.push(Item::Attached(pb::Attached {
             session: session.0,
             epoch: attached.position.epoch.0,
             offset: attached.position.offset.0,
             recovered: attached.recovered,
             state,
+            attempt,
         }));
     }
 
-    /// The attach is refused; the connection stays.
-    pub fn refused(&mut self, session: SessionId, error: &ErrorMessage) {
+    /// The attach of the session's connection `attempt` is refused; the connection stays.
+    pub fn refused(&mut self, session: SessionId, attempt: u32, error: &ErrorMessage) {
         let error = serde_json::to_string(error).expect("an error has string keys only");
         self.push(Item::Refused(pb::Refused {
             session: session.0,
             error,
+            attempt,
         }));
     }
 
@@ -80,25 +92,27 @@ impl Batch {
         }));
     }
 
-    /// The channel is over for this session; its connection stays. `reason` is what
+    /// The channel is over for the session's connection `attempt`, which stays. `reason` is what
     /// `channel.closed` tells.
-    pub fn close_channel(&mut self, session: SessionId, reason: &str) {
+    pub fn close_channel(&mut self, session: SessionId, attempt: u32, reason: &str) {
         let reason = reason.to_owned();
         self.push(Item::Closed(pb::Closed {
             session: session.0,
             code: 0,
             reason,
+            attempt,
         }));
     }
 
-    /// The session's connection is to be closed with `code`.
-    pub fn close_connection(&mut self, session: SessionId, code: CloseCode) {
+    /// The session's connection `attempt` is to be closed with `code`.
+    pub fn close_connection(&mut self, session: SessionId, attempt: u32, code: CloseCode) {
         let reason = code.reason().to_owned();
         let code = u32::from(code.code());
         self.push(Item::Closed(pb::Closed {
             session: session.0,
             code,
             reason,
+            attempt,
         }));
     }
 

@@ -2,7 +2,10 @@
 //!
 //! One stream for each gateway-node pair. The service implements [`Origin`]; this module accepts
 //! streams, keeps them alive with beats, and parses what comes in. A stream whose queue is full
-//! is reset: the gateway reconnects and re-attaches, and what is reliable is in the logs.
+//! is reset: the gateway reconnects and re-attaches, and what is reliable is in the logs. So is
+//! one whose gateway has come by a newer one since ([`live`]).
+
+mod live;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use crate::inbound::Inbound;
 use crate::pb;
 use crate::pb::origin_server::OriginServer;
 use crate::pb::to_origin_item::Item as ToItem;
+use live::{LiveStreams, Place, StreamOrder};
 
 /// Batches that may wait for one gateway. Over it the stream is reset.
 const OUTBOUND_QUEUE: usize = 512;
@@ -44,7 +48,8 @@ pub trait Origin: Send + Sync + 'static {
 
 /// Handles one stream. Dropped when the stream ended.
 pub trait OriginStream: Send + 'static {
-    /// Takes one item. While it waits the stream is not read: that is the back-pressure.
+    /// Takes one item. While it waits the stream is not read: that is the back-pressure. When the
+    /// stream is reset it is dropped where it waits.
     fn handle(&mut self, inbound: Inbound) -> impl Future<Output = ()> + Send;
 }
 
@@ -123,6 +128,7 @@ pub fn service<O: Origin>(
         origin,
         stop,
         streams: AtomicU64::new(1),
+        live: Arc::default(),
     };
     OriginServer::new(service)
         .max_decoding_message_size(crate::transport::MAX_RPC_MESSAGE)
@@ -136,6 +142,7 @@ pub struct LinkService<O> {
     origin: Arc<O>,
     stop: CancellationToken,
     streams: AtomicU64,
+    live: Arc<LiveStreams>,
 }
 
 #[tonic::async_trait]
@@ -157,6 +164,7 @@ impl<O: Origin> pb::origin_server::Origin for LinkService<O> {
             outbound,
             reset: self.stop.child_token(),
         };
+        let place = self.take_place(&gateway, &hello).await?;
         tracing::info!(gateway = %gateway.node, build = hello.build, "gateway linked");
         gateway.send(hello_batch(&self.identity));
         let handler = self.origin.open(gateway.clone());
@@ -167,11 +175,36 @@ impl<O: Origin> pb::origin_server::Origin for LinkService<O> {
             gateway,
             inbound,
             handler,
+            _place: place,
         };
         tokio::spawn(pump.run(rest));
         Ok(Response::new(Box::pin(
             ReceiverStream::new(receiver).take_until(ended),
         )))
+    }
+}
+
+impl<O> LinkService<O> {
+    /// Makes a stream the one that its gateway is heard by. Nothing that came by an older one is
+    /// handled after this.
+    async fn take_place(
+        &self,
+        gateway: &GatewayStream,
+        hello: &pb::GatewayHello,
+    ) -> Result<Place, Status> {
+        let order = StreamOrder::of(hello);
+        let entered = LiveStreams::enter(&self.live, gateway, order);
+        let (place, older) = entered.map_err(|newer| {
+            tracing::warn!(gateway = %gateway.node, ?order, ?newer, "an older stream refused");
+            Status::already_exists("a newer stream of a gateway of this name is here")
+        })?;
+        if let Some(older) = older {
+            older.reset().await;
+        }
+        if gateway.reset.is_cancelled() {
+            return Err(Status::aborted("a newer stream of this gateway has come"));
+        }
+        Ok(place)
     }
 }
 
@@ -206,23 +239,27 @@ struct Pump<S> {
     gateway: GatewayStream,
     inbound: Streaming<pb::ToOrigin>,
     handler: S,
+    /// Given up last, when nothing more can reach the handler.
+    _place: Place,
 }
 
 impl<S: OriginStream> Pump<S> {
     async fn run(mut self, first: Vec<pb::ToOriginItem>) {
-        self.handle(first).await;
-        let why = self.pump().await;
-        self.gateway.reset.cancel();
+        let reset = self.gateway.reset.clone();
+        // The reset also ends what waits for the handler: a newer stream waits for that.
+        let why = reset.run_until_cancelled(self.pump(first)).await;
+        reset.cancel();
+        let why = why.unwrap_or("reset");
         tracing::info!(gateway = %self.gateway.node, why, "gateway link ended");
     }
 
-    async fn pump(&mut self) -> &'static str {
+    async fn pump(&mut self, first: Vec<pb::ToOriginItem>) -> &'static str {
+        self.handle(first).await;
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut heard = tokio::time::Instant::now();
         loop {
             tokio::select! {
-                () = self.gateway.reset.cancelled() => return "reset",
                 message = self.inbound.message() => match message {
                     Ok(Some(message)) => {
                         heard = tokio::time::Instant::now();

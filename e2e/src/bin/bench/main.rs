@@ -37,7 +37,7 @@ all three run. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]

@@ -116,6 +116,20 @@ async fn another_method_or_path_opens_nothing() {
 }
 
 #[tokio::test]
+async fn a_handshake_with_a_body_is_refused() {
+    let rig = Rig::start().await;
+    for header in [("Content-Length", "7"), ("Transfer-Encoding", "chunked")] {
+        let response = try_with(&rig, &[header]).await;
+        assert_eq!(
+            response.refusal(),
+            (400, "bad_body".to_owned()),
+            "{header:?}"
+        );
+    }
+    assert_eq!(try_with(&rig, &[("Content-Length", "0")]).await.status, 101);
+}
+
+#[tokio::test]
 async fn the_echo_is_off_unless_the_settings_switch_it_on() {
     let rig = Rig::with(|config| config.debug_echo = false).await;
     let response = web::ask(rig.private, &handshake("/debug/echo", &[])).await;
