@@ -109,7 +109,8 @@ impl Port {
 
     /// Accepts until the drain begins; the private port until it is dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let options = SocketOptions::default();
+        // The connections inherit them. Where the kernel does not know one, we do without.
+        let _ = tune(&listener, &SocketOptions::default());
         let drain = self.edge.drain.clone();
         let mut failing = false;
         loop {
@@ -120,8 +121,6 @@ impl Port {
             match accepted {
                 Ok((stream, address)) => {
                     failing = false;
-                    // A peer that is gone already shows itself at the first read.
-                    let _ = tune(&stream, &options);
                     self.clone().admit(stream, address.ip().to_canonical());
                 }
                 Err(error) => {

@@ -3,6 +3,11 @@
 //! Snapshots coalesce to the newest. Droppable messages are dropped while anything waits.
 //! Reliable messages are kept up to a byte limit; over it the client is closed with a code that
 //! lets it resume, and what it missed comes from the origin's log.
+//!
+//! Events, snapshots and texts of a channel pass only after the origin answered this connection's
+//! attach. What comes before was sent to an earlier connection of the session: a client that got
+//! it would acknowledge it, and the answer to what it said it has would be too old. Nothing is
+//! lost: an attach makes the origin send again all that is not acknowledged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,6 +60,8 @@ struct Tiers {
     reliable: VecDeque<Item>,
     reliable_bytes: usize,
     snapshot: Option<Bytes>,
+    /// By channel: whether the attach was answered, so that what the origin says may pass.
+    answered: [bool; Channel::COUNT],
     close: Option<CloseCode>,
 }
 
@@ -76,42 +83,50 @@ impl Outbox {
         })
     }
 
+    /// The connection attaches to a channel, perhaps anew: nothing of the channel passes before
+    /// the answer.
+    pub(crate) fn expect_answer(&self, channel: Channel) {
+        self.tiers.lock().shut(channel);
+    }
+
     /// Queues something that must arrive.
     pub(crate) fn reliable(&self, item: Item) {
+        self.tiers.lock().push(item, self.limit);
+        self.waker.wake();
+    }
+
+    /// Queues an event or a text of a channel's origin, to arrive if the channel stands.
+    pub(crate) fn of_channel(&self, channel: Channel, item: Item) {
         {
             let mut tiers = self.tiers.lock();
-            if tiers.close.is_some() {
+            if !tiers.answered[channel.index()] {
                 return;
             }
-            if let Item::Attached {
-                channel: Channel::Room,
-                ..
-            }
-            | Item::Closed { .. } = &item
-            {
-                tiers.snapshot = None; // of a history that ends here
-            }
-            tiers.reliable_bytes += item.size();
-            tiers.reliable.push_back(item);
-            if tiers.reliable_bytes > self.limit {
-                tiers.give_up(CloseCode::SlowConsumer);
-            }
+            tiers.push(item, self.limit);
         }
         self.waker.wake();
     }
 
-    /// Queues a message that may be dropped: only if nothing else waits.
-    pub(crate) fn droppable(&self, text: String) {
-        if self.tiers.lock().reliable.is_empty() {
-            self.reliable(Item::Text(text));
+    /// Queues a text of a channel's origin that may be dropped: only if nothing else waits.
+    pub(crate) fn droppable(&self, channel: Channel, text: String) {
+        {
+            let mut tiers = self.tiers.lock();
+            if !tiers.answered[channel.index()] || !tiers.reliable.is_empty() {
+                return;
+            }
+            tiers.push(Item::Text(text), self.limit);
         }
+        self.waker.wake();
     }
 
     /// Queues a snapshot in place of an older one that still waits. Gives whether it did.
     pub(crate) fn snapshot(&self, frame: Bytes) -> bool {
         let coalesced = {
             let mut tiers = self.tiers.lock();
-            tiers.close.is_none() && tiers.snapshot.replace(frame).is_some()
+            if !tiers.answered[Channel::Room.index()] {
+                return false;
+            }
+            tiers.snapshot.replace(frame).is_some()
         };
         self.waker.wake();
         coalesced
@@ -153,6 +168,34 @@ impl Outbox {
 }
 
 impl Tiers {
+    fn push(&mut self, item: Item, limit: usize) {
+        if self.close.is_some() {
+            return;
+        }
+        match &item {
+            Item::Attached { channel, .. } => {
+                self.shut(*channel); // what waits is of a history that ends here
+                self.answered[channel.index()] = true;
+            }
+            Item::Closed { channel, .. } | Item::Refused { channel, .. } => self.shut(*channel),
+            Item::Binary(_) | Item::Text(_) | Item::Lost { .. } => {}
+        }
+        self.reliable_bytes += item.size();
+        self.reliable.push_back(item);
+        if self.reliable_bytes > limit {
+            self.give_up(CloseCode::SlowConsumer);
+        }
+    }
+
+    /// Nothing more of the channel passes.
+    fn shut(&mut self, channel: Channel) {
+        self.answered[channel.index()] = false;
+        if channel == Channel::Room {
+            self.snapshot = None;
+        }
+    }
+
+    /// A connection that ends has no channel that stands: nothing is queued any more.
     fn give_up(&mut self, code: CloseCode) {
         *self = Self {
             close: Some(code),
@@ -178,9 +221,55 @@ impl Item {
 mod tests {
     use super::*;
 
+    fn attached(channel: Channel) -> Item {
+        let position = Position {
+            epoch: protocol::id::Epoch(1),
+            offset: protocol::id::Offset(0),
+        };
+        Item::Attached {
+            channel,
+            position,
+            recovered: false,
+            state: "{}".to_owned(),
+        }
+    }
+
+    /// Both channels stand, and the client has been told.
+    fn open(limit: usize) -> Arc<Outbox> {
+        let outbox = Outbox::new(limit);
+        for channel in Channel::ALL {
+            outbox.reliable(attached(channel));
+        }
+        while outbox.next().is_some() {}
+        outbox
+    }
+
+    #[test]
+    fn what_was_meant_for_an_earlier_connection_does_not_pass() {
+        let outbox = Outbox::new(1_000);
+        let event = || Item::Binary(Bytes::from_static(b"event"));
+        let say_all = || {
+            outbox.of_channel(Channel::Room, event());
+            outbox.droppable(Channel::Room, "text".to_owned());
+            outbox.snapshot(Bytes::from_static(b"snapshot"));
+        };
+        let heard = || std::iter::from_fn(|| outbox.next()).count();
+        say_all();
+        outbox.reliable(attached(Channel::Match));
+        say_all();
+        assert_eq!(heard(), 1, "only that the match channel stands");
+        outbox.reliable(attached(Channel::Room));
+        say_all();
+        assert_eq!(heard(), 3, "attached, event, snapshot");
+        outbox.snapshot(Bytes::from_static(b"of the room before"));
+        outbox.expect_answer(Channel::Room);
+        say_all();
+        assert_eq!(heard(), 0);
+    }
+
     #[test]
     fn snapshots_coalesce_to_the_newest() {
-        let outbox = Outbox::new(1_000);
+        let outbox = open(1_000);
         assert!(!outbox.snapshot(Bytes::from_static(b"old")));
         assert!(outbox.snapshot(Bytes::from_static(b"new")));
         assert!(matches!(outbox.next(), Some(Next::Snapshot(frame)) if &frame[..] == b"new"));
@@ -189,11 +278,11 @@ mod tests {
 
     #[test]
     fn reliable_messages_go_before_snapshots_and_in_order() {
-        let outbox = Outbox::new(1_000);
+        let outbox = open(1_000);
         outbox.snapshot(Bytes::from_static(b"s"));
         outbox.reliable(Item::Text("1".to_owned()));
         outbox.reliable(Item::Text("2".to_owned()));
-        outbox.droppable("dropped".to_owned());
+        outbox.droppable(Channel::Match, "dropped".to_owned());
         let order: Vec<String> = std::iter::from_fn(|| outbox.next())
             .map(|next| match next {
                 Next::Item(Item::Text(text)) => text,
@@ -214,20 +303,9 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_an_older_attachment_is_not_sent() {
-        let outbox = Outbox::new(1_000);
+        let outbox = open(1_000);
         outbox.snapshot(Bytes::from_static(b"old room"));
-        let position = Position {
-            epoch: protocol::id::Epoch(1),
-            offset: protocol::id::Offset(0),
-        };
-        let state = "{}".to_owned();
-        let channel = Channel::Room;
-        outbox.reliable(Item::Attached {
-            channel,
-            position,
-            recovered: false,
-            state,
-        });
+        outbox.reliable(attached(Channel::Room));
         assert!(matches!(
             outbox.next(),
             Some(Next::Item(Item::Attached { .. }))

@@ -76,9 +76,17 @@ impl Registry {
         })
     }
 
+    /// The present connection of a session.
     pub(crate) fn find(&self, session: SessionId) -> Option<Arc<Outbox>> {
         let shard = self.shard(session).read();
         shard.get(&session).map(|entry| entry.outbox.clone())
+    }
+
+    /// The session's connection `attempt`, if that is the present one.
+    pub(crate) fn find_attempt(&self, session: SessionId, attempt: u32) -> Option<Arc<Outbox>> {
+        let shard = self.shard(session).read();
+        let entry = shard.get(&session)?;
+        (entry.attempt == attempt).then(|| entry.outbox.clone())
     }
 
     /// Everybody, in no order that means anything.
@@ -100,6 +108,13 @@ impl Registry {
 
     fn shard(&self, session: SessionId) -> &RwLock<HashMap<SessionId, Entry>> {
         &self.shards[(session.0 as usize) % SHARDS]
+    }
+}
+
+impl Registration {
+    /// Where what is meant for the connection waits.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 }
 
@@ -127,6 +142,8 @@ mod tests {
         let earlier = registry.enter(session, 1, first.clone()).unwrap();
         let later = registry.enter(session, 2, second.clone()).unwrap();
         assert_eq!(first.closed(), Some(CloseCode::Superseded));
+        assert!(registry.find_attempt(session, 1).is_none());
+        assert!(registry.find_attempt(session, 2).is_some());
         drop(earlier);
         assert!(
             registry

@@ -80,6 +80,10 @@ impl Upstream {
         stop: &CancellationToken,
         readiness: &chassis::readiness::Readiness,
     ) -> Self {
+        let source = link::LinkSource {
+            gateway: gateway.clone(),
+            incarnation: chassis::clock::unix_ms(),
+        };
         let start = |node: &NodeId, endpoint: &Endpoint, channel| {
             let (queue, items) = mpsc::channel(QUEUE);
             let condition = (channel == Channel::Match).then(|| readiness.condition("matcher"));
@@ -89,7 +93,7 @@ impl Upstream {
                     endpoint: endpoint.clone(),
                     channel,
                 },
-                gateway.clone(),
+                source.clone(),
                 registry.clone(),
                 items,
                 condition,

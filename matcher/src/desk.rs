@@ -27,6 +27,7 @@ use bytes::Bytes;
 use chassis::backoff::Backoff;
 use chassis::drain::Drain;
 use engine::EngineError;
+use protocol::close::CloseCode;
 use protocol::id::PlayerId;
 use protocol::time::Timestamp;
 use rpc::inbound::Inbound;
@@ -222,7 +223,8 @@ impl Desk {
                 && let Some(batch) = self.outbox.to(stream)
             {
                 // It comes back, and gets whole state.
-                batch.close_connection(session, protocol::close::CloseCode::SlowConsumer);
+                let attempt = player.claim.attempt;
+                batch.close_connection(session, attempt, CloseCode::SlowConsumer);
             }
         }
         self.touch(id);

@@ -6,6 +6,8 @@
     reason = "what fails here fails the test, with the line"
 )]
 
+#[path = "it/attempts.rs"]
+mod attempts;
 #[path = "it/clients.rs"]
 mod clients;
 #[path = "it/gateway.rs"]

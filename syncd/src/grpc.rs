@@ -85,18 +85,22 @@ impl OriginStream for GatewayHandler {
 impl GatewayHandler {
     /// Notes where a session goes; refuses it if its room is not here.
     async fn route(&mut self, request: &AttachRequest) -> Option<WorkerIndex> {
-        let session = request.claim.session;
+        let (session, attempt) = (request.claim.session, request.claim.attempt);
         let place = request
             .room
             .and_then(|room| Some((room, self.host.worker_of(room)?)));
         let Some((room, worker)) = place else {
             let mut batch = Batch::new();
-            batch.refused(session, &room_unknown());
+            batch.refused(session, attempt, &room_unknown());
             self.link.send(batch);
             return None;
         };
         self.sweep();
-        let attempt = request.claim.attempt;
+        // An attach that comes late, which the room refuses, does not lead its session away.
+        let current = self.routes.get(&session);
+        if current.is_some_and(|current| current.attempt > attempt) {
+            return Some(worker);
+        }
         let route = Route {
             room,
             worker,

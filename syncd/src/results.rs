@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
+use chassis::telemetry::Chain;
 use engine::{MatchResult, Recorded, Results};
 use protocol::id::{MatchId, RoomId};
 use tokio::sync::mpsc;
@@ -67,8 +68,8 @@ impl Recorder {
                 Ok(Ok(Recorded::New)) => return meters::result("recorded"),
                 Ok(Ok(Recorded::AlreadyThere)) => return meters::result("already_there"),
                 Ok(Err(error)) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(match_id = %result.match_id, error, "result not recorded");
+                    let error = Chain(&error);
+                    tracing::warn!(match_id = %result.match_id, %error, "result not recorded");
                 }
                 Err(_) => tracing::warn!(match_id = %result.match_id, "recording timed out"),
             }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::attach::{Verdict, judge};
+use protocol::attach::{Claim, Verdict, judge};
 use protocol::close::CloseCode;
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
 use protocol::id::{MatchId, PlayerId, RoomId, SessionId, Tick};
@@ -249,21 +249,19 @@ impl Room {
         if member.presence == Presence::Left {
             return Applied::Refused(Refusal::Left);
         }
-        let current = member.claim;
-        match judge(current.as_ref(), &attach.claim) {
+        match judge(member.claim.as_ref(), &attach.claim) {
             Verdict::Accept => {}
             Verdict::Stale => return Applied::Refused(Refusal::Stale),
             Verdict::Replaced => return Applied::Refused(Refusal::Replaced),
         }
-        let was_present = member.is_present();
+        let previous = member.present_claim();
         member.attach(&attach, self.setup.rules.input_limit);
         self.last_present = self.tick;
-        if !was_present {
+        if previous.is_none() {
             self.game.join(seat);
             let event = tell::joined(seat, &self.setup.game.seats[seat.index()]);
             self.tell_others(seat, &event);
         }
-        let previous = current.filter(|_| was_present).map(|claim| claim.session);
         Applied::Attached { seat, previous }
     }
 
@@ -366,7 +364,10 @@ impl Room {
             let seat = Seat(index as u16);
             let member = &mut self.members[index];
             let attached = member.attached.take();
-            let Some(session) = member.session() else {
+            let Some(Claim {
+                session, attempt, ..
+            }) = member.present_claim()
+            else {
                 continue;
             };
             if std::mem::take(&mut member.overflowed) {
@@ -374,6 +375,7 @@ impl Room {
                 out.push(Output::CloseConnection {
                     seat,
                     session,
+                    attempt,
                     code,
                 });
                 continue; // what follows is of a history that this client does not know
@@ -382,6 +384,7 @@ impl Room {
                 out.push(Output::Attached {
                     seat,
                     session,
+                    attempt,
                     attached,
                     state: self.state_for(seat),
                 });
@@ -431,10 +434,11 @@ impl Room {
 
     fn close_channels(&mut self, reason: EndReason, out: &mut Vec<Output>) {
         for (index, member) in self.members.iter().enumerate() {
-            if let Some(session) = member.session() {
+            if let Some(claim) = member.present_claim() {
                 out.push(Output::CloseChannel {
                     seat: Seat(index as u16),
-                    session,
+                    session: claim.session,
+                    attempt: claim.attempt,
                     reason,
                 });
             }

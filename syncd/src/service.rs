@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::drain::Drain;
 use chassis::readiness::{Condition, Readiness};
+use chassis::telemetry::Chain;
 use engine::Engine;
 use protocol::id::{Channel, Generation};
 use rpc::origin::OriginIdentity;
@@ -119,8 +120,7 @@ impl Syncd {
         };
         if let Err(error) = served {
             ready.unready("the transport failed");
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "syncd does not serve any more");
+            tracing::error!(error = %Chain(&error), "syncd does not serve any more");
         }
         // Workers first, which lets go of the recorder, which writes what it has.
         stop.cancel();

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use protocol::attach::Claim;
 use protocol::close::CloseCode;
 use protocol::control::{ErrorCode, ErrorMessage};
 use protocol::frame::Ack;
@@ -152,10 +153,11 @@ impl Worker {
         if link.is_ended() {
             return;
         }
-        let session = request.claim.session;
+        let (session, attempt) = (request.claim.session, request.claim.attempt);
         let hosted = request.room.and_then(|room| self.rooms.get_mut(&room));
         let Some(hosted) = hosted.filter(|hosted| !hosted.failed) else {
-            self.lines.batch(link).refused(session, &room_unknown());
+            let batch = self.lines.batch(link);
+            batch.refused(session, attempt, &room_unknown());
             return;
         };
         let id = hosted.room.id();
@@ -168,29 +170,30 @@ impl Worker {
         match applied {
             Applied::Attached { seat, previous } => {
                 let before = hosted.attached[seat.index()].replace((link.id(), session));
-                self.cut_off(link, before.filter(|_| previous.is_some()), session);
+                if let (Some((stream, _)), Some(previous)) = (before, previous) {
+                    self.cut_off(stream, &previous, &request.claim);
+                }
                 let elsewhere = self.sessions.insert(session, (id, seat));
                 self.move_from(elsewhere, (id, seat), session);
                 self.lines.batch(link);
             }
-            Applied::Refused(refusal) => {
-                let seat = hosted.room.seat_of(request.player);
-                let current = seat.and_then(|seat| hosted.attached[seat.index()]);
-                self.refuse(link, session, refusal, current);
-            }
+            Applied::Refused(refusal) => self.refuse(link, &request.claim, refusal),
             Applied::Done | Applied::Ignored => unreachable!("an attach is decided"),
         }
     }
 
-    /// Closes the connection that counted until now. Within one stream the gateway has itself
-    /// closed the earlier connection of a session: a close would hit the new one.
-    fn cut_off(&mut self, link: &Link, before: Option<(StreamId, SessionId)>, session: SessionId) {
-        let Some((stream, old)) = before else { return };
-        if old != session {
-            self.sessions.remove(&old);
-            self.lines.close(stream, old, CloseCode::Replaced);
-        } else if stream != link.id() {
-            self.lines.close(stream, old, CloseCode::Superseded);
+    /// Closes the connection that counted until now, if it is another one.
+    fn cut_off(&mut self, stream: StreamId, previous: &Claim, claim: &Claim) {
+        let code = if previous.session != claim.session {
+            self.sessions.remove(&previous.session);
+            CloseCode::Replaced
+        } else if previous.attempt != claim.attempt {
+            CloseCode::Superseded
+        } else {
+            return;
+        };
+        if let Some(batch) = self.lines.batch_of(stream) {
+            batch.close_connection(previous.session, previous.attempt, code);
         }
     }
 
@@ -208,23 +211,19 @@ impl Worker {
         }
     }
 
-    fn refuse(
-        &mut self,
-        link: &Link,
-        session: SessionId,
-        refusal: Refusal,
-        current: Option<(StreamId, SessionId)>,
-    ) {
+    fn refuse(&mut self, link: &Link, claim: &Claim, refusal: Refusal) {
+        let (session, attempt) = (claim.session, claim.attempt);
         let batch = self.lines.batch(link);
         match refusal {
             Refusal::NoSeat => {
-                batch.refused(session, &not_in_room("you have no seat in this room"))
+                let error = not_in_room("you have no seat in this room");
+                batch.refused(session, attempt, &error);
             }
-            Refusal::Left => batch.refused(session, &not_in_room("you have left this room")),
-            // By the same stream a close would hit the later connection of the session.
-            Refusal::Stale if current == Some((link.id(), session)) => {}
-            Refusal::Stale => batch.close_connection(session, CloseCode::Superseded),
-            Refusal::Replaced => batch.close_connection(session, CloseCode::Replaced),
+            Refusal::Left => {
+                batch.refused(session, attempt, &not_in_room("you have left this room"));
+            }
+            Refusal::Stale => batch.close_connection(session, attempt, CloseCode::Superseded),
+            Refusal::Replaced => batch.close_connection(session, attempt, CloseCode::Replaced),
         }
     }
 

@@ -17,8 +17,11 @@ const KEYS = {
 /** Steps go out this often, in milliseconds. */
 const FLUSH = 50;
 
-/** After a pause (a hidden tab) at most this many steps are made up for: keys were up anyway. */
-const MOST_AT_ONCE = 15;
+/**
+ * After a pause at most this many steps are made up for: a late timer, not a page that was stopped.
+ * The room went on without the others, and would apply them on top of the delay.
+ */
+const MOST_AT_ONCE = 6;
 
 /** Steps that may wait at the room: they bridge a late batch. More are delay. */
 const SPARE = 3;
@@ -29,9 +32,12 @@ const WATCHED = 10;
 /** While the queue is too long one step in so many is left out, so that driving goes on. */
 const SKIP_ONE_IN = 4;
 
-/** The same while it is so long that the delay is worse than the gaps. */
+/** The same while so many are still to be left out: the delay is worse than the gaps. */
 const SKIP_FAST_ONE_IN = 2;
-const FAST_OVER = 8;
+const FAST_FROM = 8;
+
+/** A snapshot that tells so many may mean more. */
+const MOST_TOLD = 15;
 
 /** What the player holds down. */
 export class Controls {
@@ -154,8 +160,11 @@ export class Pump {
    * @param {number} queued at most 15 are told
    */
   handleQueued(queued) {
-    // What is being worked off is not counted twice.
-    if (this.#surplus > 0) return;
+    if (this.#surplus > 0) {
+      // What is being worked off is not counted twice, but there may be more than was told.
+      if (queued >= MOST_TOLD) this.#surplus = Math.max(this.#surplus, FAST_FROM);
+      return;
+    }
     this.#queued.push(queued);
     if (this.#queued.length < WATCHED) return;
     this.#surplus = Math.max(0, Math.min(...this.#queued) - SPARE);
@@ -183,7 +192,7 @@ export class Pump {
   }
 
   #step() {
-    const oneIn = this.#surplus > FAST_OVER ? SKIP_FAST_ONE_IN : SKIP_ONE_IN;
+    const oneIn = this.#surplus >= FAST_FROM ? SKIP_FAST_ONE_IN : SKIP_ONE_IN;
     this.#madeSince += 1;
     if (this.#surplus > 0 && this.#madeSince >= oneIn) {
       this.#surplus -= 1;

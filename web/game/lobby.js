@@ -11,6 +11,7 @@ const MOST_ASKS = 20;
 
 /** What the refusals and ends mean to a player. Others speak for themselves. */
 const WORDS = {
+  gone: 'The race is gone with the server that ran it. Press Race for another one.',
   replaced: 'You are playing in another tab or on another device. Press Race to play here.',
   upgrade_required: 'This page is out of date: reload it.',
   rate_limit_abuse: 'The server closed the connection: too many messages.',
@@ -21,6 +22,8 @@ export class Lobby extends EventTarget {
   #mode;
   #asks = 0;
   #wanted = false;
+  /** The room that the player left last: the matcher may not know yet. */
+  #left = '';
 
   /**
    * @param {import("../sdk/client.js").Client} client
@@ -37,6 +40,8 @@ export class Lobby extends EventTarget {
     /** @type {import("../sdk/control.js").QueueState | null} */
     this.queue = null;
     this.error = '';
+    /** Whether the server wants another name. */
+    this.nameRefused = false;
     /** @type {Record<string, number>} how often each thing was told */
     this.counts = {};
     this.#listen();
@@ -51,6 +56,7 @@ export class Lobby extends EventTarget {
   enter() {
     this.#asks = 0;
     this.error = '';
+    this.nameRefused = false;
     this.#wanted = true;
     this.#leaveRace();
     this.#stage(this.#client.state === 'live' ? 'queue' : 'connecting');
@@ -72,6 +78,7 @@ export class Lobby extends EventTarget {
   /** Leaves the race, or its result. */
   leave() {
     this.#wanted = false;
+    this.#left = this.race?.room ?? '';
     this.#leaveRace();
     this.#stage('lobby');
   }
@@ -106,7 +113,10 @@ export class Lobby extends EventTarget {
   }
 
   #handleMatchState({ state, recovered }) {
-    if (state?.match) {
+    if (state?.match && state.match.room === this.#left) {
+      // The leave is on its way; what is wanted since comes after it.
+      if (this.#wanted) this.#client.joinQueue(this.#mode);
+    } else if (state?.match) {
       this.#joinRoom(state.match);
     } else if (state?.queue) {
       this.#handleQueue({ mode: state.queue.mode, waiting_ms: state.queue.waiting_ms, size: 0 });
@@ -117,6 +127,7 @@ export class Lobby extends EventTarget {
 
   #handleQueue(queue) {
     this.queue = queue;
+    this.error = '';
     if (this.stage === 'connecting') this.#stage('queue');
   }
 
@@ -125,6 +136,7 @@ export class Lobby extends EventTarget {
     const { race } = this;
     if (race?.room === state.room) race?.handleAttached(state, recovered);
     else this.race = new Race(state);
+    this.error = '';
     this.#wanted = false;
     this.#stage('race');
   }
@@ -137,7 +149,7 @@ export class Lobby extends EventTarget {
     if (data.e === 'match.found') this.#joinRoom(data);
     if (data.e === 'queue.left') this.#handleLeftQueue(data);
     if (data.e === 'match.ended' && data.reason === 'lost' && this.stage !== 'lobby') {
-      this.#fail('The race was lost with the server that ran it. Press Race for another one.');
+      this.#fail(WORDS.gone);
     }
   }
 
@@ -160,13 +172,15 @@ export class Lobby extends EventTarget {
 
   #handleRefused(error) {
     const wait = error.retry_after_ms;
-    if (error.re === 'queue.join' && error.code === 'already_in_match') {
+    // What comes with a time is asked again by the client then.
+    if (error.re === 'queue.join' && error.code === 'already_in_match' && wait == null) {
       this.#askAgain(error.message);
     } else if (error.re === 'queue.join' && wait == null) {
       this.#fail(error.message);
-    } else if (error.re === 'room.join' && wait == null && !this.race?.result) {
-      this.#fail(`The race cannot be joined: ${error.message}`);
-    } else {
+    } else if (error.re === 'room.join' && wait == null) {
+      if (!this.race?.result) this.#fail(this.race ? WORDS.gone : `The race cannot be joined: ${error.message}`);
+    } else if (error.re !== 'hello') {
+      // What is wrong with a hello the client mends, or the close that follows says it.
       this.error = error.message;
     }
   }
@@ -182,6 +196,7 @@ export class Lobby extends EventTarget {
   #handleLoginFailed({ error, retrying }) {
     if (retrying) this.error = `${sentence(error.message)} Trying again…`;
     else this.#fail(sentence(error.message));
+    this.nameRefused = error.field === 'name';
   }
 
   #handleEnded({ why, code }) {

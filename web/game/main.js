@@ -40,8 +40,6 @@ function start() {
   if (wasPlaying() && rememberedName() !== '') {
     lobby.resume();
     void client.start();
-  } else {
-    screens.name.focus();
   }
   showLobby();
 }
@@ -104,6 +102,8 @@ function showLobby() {
   const { phase, race } = lobby;
   screens.show(phase);
   screens.showError(lobby.error);
+  screens.showNameRefused(lobby.nameRefused);
+  if (phase === 'lobby' && client.state === 'live') screens.hideLost();
   screens.showQueue(lobby.queue);
   rememberPlaying(phase !== 'lobby' && phase !== 'result');
   controls.enabled = phase === 'countdown' || phase === 'racing';

@@ -12,6 +12,8 @@ const VIEW = 5;
 /** A car's length as a part of the road's width. */
 const CAR = 0.26;
 
+const NAME_HEIGHT = 9;
+
 const MAP = { side: 76, margin: 6 };
 
 export class Renderer {
@@ -43,6 +45,7 @@ export class Renderer {
     this.#drawTrack();
     for (const car of cars) if (car !== own) this.#drawCar(race, car);
     if (own) this.#drawCar(race, own);
+    this.#drawNames(race, cars, own);
     this.#drawMap(race, cars);
   }
 
@@ -73,7 +76,7 @@ export class Renderer {
   #drawCar(race, car) {
     const [x, y] = this.#toPicture(car.x, car.y);
     const sprite = this.#sprites[car.seat % this.#sprites.length];
-    const length = Math.max(SPRITE_LENGTH, race.track.width * this.#zoom * CAR);
+    const length = this.#carLength(race.track);
     const scale = length / SPRITE_LENGTH;
     const own = car.seat === race.seat;
     this.#pen.save();
@@ -84,7 +87,27 @@ export class Renderer {
     this.#pen.scale(scale, scale);
     this.#pen.drawImage(sprite, -sprite.width / 2, -sprite.height / 2);
     this.#pen.restore();
-    this.#drawName(own ? 'You' : race.nameOf(car.seat), x, y - length * 0.75, own);
+  }
+
+  /** The own name always, then the others as long as they are not on top of one before. */
+  #drawNames(race, cars, own) {
+    const above = this.#carLength(race.track) * 0.75;
+    const taken = [];
+    for (const car of [own, ...cars.filter((other) => other !== own)]) {
+      if (!car) continue;
+      const name = car === own && car.seat === race.seat ? 'You' : race.nameOf(car.seat);
+      const [x, y] = this.#toPicture(car.x, car.y - above / this.#zoom);
+      this.#pen.font = `${car === own ? 'bold ' : ''}${NAME_HEIGHT}px ui-monospace, monospace`;
+      const half = this.#pen.measureText(name).width / 2;
+      const covers = (other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < NAME_HEIGHT;
+      if (taken.some(covers)) continue;
+      taken.push({ x, y, half });
+      this.#drawName(name, x, y, car === own);
+    }
+  }
+
+  #carLength(track) {
+    return Math.max(SPRITE_LENGTH, track.width * this.#zoom * CAR);
   }
 
   #ring(length) {
@@ -96,7 +119,6 @@ export class Renderer {
   }
 
   #drawName(name, x, y, own) {
-    this.#pen.font = `${own ? 'bold ' : ''}9px ui-monospace, monospace`;
     this.#pen.textAlign = 'center';
     this.#pen.fillStyle = '#0009';
     this.#pen.fillText(name, x + 1, y + 1);

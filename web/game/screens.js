@@ -28,12 +28,14 @@ const NOTICE = 2_500;
 export class Screens {
   #noticeTimer = 0;
   #shown = '';
+  #section = '';
   #countdown = '';
 
   constructor() {
     this.form = /** @type {HTMLFormElement} */ (element('join'));
     this.name = /** @type {HTMLInputElement} */ (element('name'));
     this.canvas = /** @type {HTMLCanvasElement} */ (element('picture'));
+    this.enter = element('enter');
     this.leaveQueue = element('leave-queue');
     this.leaveRace = element('leave-race');
     this.again = element('again');
@@ -45,12 +47,21 @@ export class Screens {
     if (phase === this.#shown) return;
     this.#shown = phase;
     document.body.dataset.phase = phase;
+    if (HEADLINES[phase]) element('queue-title').textContent = HEADLINES[phase];
     const section = SECTIONS[phase] ?? 'race';
+    if (section === this.#section) return;
+    this.#section = section;
     for (const part of document.querySelectorAll('main > section')) {
       /** @type {HTMLElement} */ (part).hidden = part.id !== section;
     }
-    if (HEADLINES[phase]) element('queue-title').textContent = HEADLINES[phase];
-    if (phase === 'result') this.again.focus();
+    this.#focus(section);
+  }
+
+  /** The name was refused, or is not any more. */
+  showNameRefused(refused) {
+    if ((this.name.getAttribute('aria-invalid') === 'true') === refused) return;
+    this.name.setAttribute('aria-invalid', String(refused));
+    if (refused) this.name.focus();
   }
 
   /** @param {import("../sdk/control.js").QueueState | null} queue */
@@ -108,6 +119,11 @@ export class Screens {
     this.#banner('', '');
   }
 
+  /** What was lost is not waited for any more. */
+  hideLost() {
+    if (element('banner').dataset.kind === 'lost') this.hideBanner();
+  }
+
   /** @param {string} text what went wrong; '' clears it */
   showError(text) {
     setText('error', text);
@@ -129,6 +145,14 @@ export class Screens {
     setText('banner', text);
     banner.hidden = text === '';
     banner.dataset.kind = kind;
+  }
+
+  /** What had the focus is gone: a key pressed next must find what is there now. */
+  #focus(section) {
+    if (section === 'lobby') (this.name.value === '' ? this.name : this.enter).focus();
+    else if (section === 'result') this.again.focus();
+    // No button: whoever still holds the key that brought them here would press it.
+    else element(section).focus({ preventScroll: true });
   }
 
   #showCountdown(race) {

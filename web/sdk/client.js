@@ -4,7 +4,7 @@
  */
 
 import { Backoff } from './backoff.js';
-import { queueJoinMessage, queueLeaveMessage, SUBPROTOCOL } from './control.js';
+import { queueJoinMessage, queueLeaveMessage, roomLeaveMessage, SUBPROTOCOL } from './control.js';
 import { Session } from './session.js';
 import { SnapshotDecoder } from './snapshot.js';
 
@@ -21,6 +21,9 @@ import { SnapshotDecoder } from './snapshot.js';
  *
  * @typedef {(event: any) => void} Listener
  */
+
+/** A socket's `readyState`; higher ones are closing and closed. */
+const OPEN = 1;
 
 /** A timer that fires so much later than asked means that the whole program was stopped. */
 const STALL = 250;
@@ -52,6 +55,8 @@ export class Client {
   #decoder = null;
   /** When to ask again, by what was refused: at most one timer each. */
   #retries = new Map();
+  /** What was left while there was no connection: said when there is one. At most one of each. */
+  #leavings = { queue: false, room: false };
 
   /** @param {ClientOptions} options */
   constructor(options) {
@@ -108,6 +113,7 @@ export class Client {
     this.#run += 1;
     const token = await this.#token();
     if (token === null) return;
+    this.#leavings = { queue: false, room: false };
     const config = {
       ...this.#options.session,
       addresses: this.#options.addresses.length,
@@ -138,6 +144,7 @@ export class Client {
    */
   joinQueue(mode, options = {}) {
     this.#queue = { mode, options };
+    this.#leavings.queue = false;
     this.#session?.send(queueJoinMessage(mode, options));
     this.#drive();
   }
@@ -145,6 +152,7 @@ export class Client {
   /** Leaves the queue. */
   leaveQueue() {
     this.#queue = null;
+    this.#leavings.queue = this.#isAway;
     this.#session?.send(queueLeaveMessage());
     this.#drive();
   }
@@ -157,12 +165,14 @@ export class Client {
     // A resume brings the room back by itself.
     if (ticket === this.#room) return;
     this.#room = ticket;
+    this.#leavings.room = false;
     this.#session?.joinRoom(ticket);
     this.#drive();
   }
 
   /** Leaves the room for good. */
   leaveRoom() {
+    this.#leavings.room = this.#isAway && this.#room !== null;
     this.#room = null;
     this.#decoder = null;
     this.#session?.leaveRoom();
@@ -181,6 +191,11 @@ export class Client {
   flushInputs() {
     this.#session?.flushInputs(this.#now());
     this.#drive();
+  }
+
+  /** Whether a connection was lost and is coming back. */
+  get #isAway() {
+    return this.#session !== null && !['live', 'ended'].includes(this.#session.state);
   }
 
   /** Does what is due, tells what is new, and sleeps until the next deadline. */
@@ -228,14 +243,20 @@ export class Client {
         this.#open(this.#options.addresses[output.address]);
         break;
       case 'text':
-        this.#socket?.send(output.text);
+        this.#write(output.text);
         break;
       case 'binary':
-        this.#socket?.send(output.bytes);
+        this.#write(output.bytes);
         break;
       default:
         this.#abandon(output.code, output.reason);
     }
+  }
+
+  /** @param {string | Uint8Array<ArrayBuffer>} data */
+  #write(data) {
+    // The server's close is on its way up to us: what matters is said again after it.
+    if (this.#socket && this.#socket.readyState <= OPEN) this.#socket.send(data);
   }
 
   #open(address) {
@@ -282,6 +303,9 @@ export class Client {
 
   #handle(event) {
     switch (event.type) {
+      case 'welcome':
+        this.#sayLeavings();
+        break;
       case 'snapshot':
         this.#handleSnapshot(event.snapshot);
         return;
@@ -306,6 +330,12 @@ export class Client {
       default:
     }
     this.#emit(event.type, event);
+  }
+
+  #sayLeavings() {
+    if (this.#leavings.queue) this.#session?.send(queueLeaveMessage());
+    if (this.#leavings.room) this.#session?.send(roomLeaveMessage());
+    this.#leavings = { queue: false, room: false };
   }
 
   #handleChannel({ channel, recovered, state }) {

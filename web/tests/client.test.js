@@ -13,6 +13,7 @@ let sockets = [];
 let now = 0;
 
 class FakeSocket {
+  readyState = 1;
   sent = [];
   closed = null;
 
@@ -132,6 +133,94 @@ test('a room that may be entered later is asked for again', async () => {
   assert.equal(joins(), 1);
   pass(500);
   assert.equal(joins(), 2);
+});
+
+test('one refusal is one timer, however many come', async () => {
+  const { client } = await welcomed();
+  client.joinQueue('race');
+  const refusal = { t: 'error', code: 'already_in_match', message: 'later', re: 'queue.join', retry_after_ms: 500 };
+  for (let round = 0; round < 3; round += 1) sockets[0].say(refusal);
+  const joins = () => sockets[0].sent.filter(({ t }) => t === 'queue.join').length;
+  pass(500);
+  assert.equal(joins(), 2);
+  sockets[0].say({ ...refusal, retry_after_ms: undefined });
+  pass(5_000);
+  assert.equal(joins(), 2, 'what is refused for good is not asked again');
+});
+
+test('the answer to a leave does not take the next room away', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('one');
+  sockets[0].say(roomChannel());
+  client.leaveRoom();
+  client.joinRoom('two');
+  sockets[0].say({ t: 'channel.closed', ch: 'room', reason: 'left' });
+  sockets[0].say({ t: 'error', code: 'unavailable', message: 'overloaded', re: 'room.join', retry_after_ms: 500 });
+  pass(500);
+  const joins = sockets[0].sent.filter(({ t }) => t === 'room.join');
+  assert.deepEqual(joins.map(({ ticket }) => ticket), ['one', 'two', 'two']);
+});
+
+test('what is left while there is no connection is said when there is one', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  sockets[0].say(roomChannel());
+  sockets[0].end(1006);
+  client.leaveRoom();
+  client.leaveQueue();
+  pass(0);
+  sockets[1].open();
+  sockets[1].say(welcome());
+  assert.deepEqual(sockets[1].sent.flatMap(({ t }) => t ?? []), ['hello', 'queue.leave', 'room.leave']);
+  assert.equal(sockets[1].sent[0].room, undefined);
+  sockets[1].end(1006);
+  pass(100);
+  sockets[2].open();
+  sockets[2].say(welcome());
+  assert.ok(!sockets[2].sent.some(({ t }) => t === 'room.leave'), 'once');
+});
+
+test('a session that was replaced leaves nothing behind for the next one to say', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  sockets[0].say(roomChannel());
+  sockets[0].end(4300);
+  client.leaveRoom();
+  await client.start();
+  sockets[1].open();
+  sockets[1].say(welcome());
+  assert.deepEqual(sockets[1].sent.flatMap(({ t }) => t ?? []), ['hello'], 'the other tab may be racing there');
+});
+
+test('a snapshot of a room whose schema is not known is not acknowledged', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  sockets[0].say({ ...roomChannel(), state: null });
+  sockets[0].say(snapshot(3, 0, (bits) => bits.bits(0, 9)));
+  client.pushInput(1);
+  client.flushInputs();
+  assert.equal(sockets[0].sent.find(({ kind }) => kind === 'input')?.snapshot, 0);
+});
+
+test('nothing is written to a socket that is closing', async () => {
+  const { client } = await welcomed();
+  sockets[0].readyState = 2;
+  const before = sockets[0].sent.length;
+  client.joinQueue('race');
+  assert.equal(sockets[0].sent.length, before);
+});
+
+test('a listener that throws does not stop the heartbeat', async () => {
+  const { client } = await welcomed();
+  client.on('queueState', () => {
+    throw new Error('a bug of the page');
+  });
+  const pings = () => sockets[0].sent.filter(({ kind }) => kind === 'ping').length;
+  const before = pings();
+  const state = { t: 'queue.state', mode: 'race', waiting_ms: 0, size: 1 };
+  assert.throws(() => sockets[0].say(state), /a bug of the page/);
+  pass(30_000);
+  assert.equal(pings(), before + 1);
 });
 
 test('events come parsed, and a listener may act at once', async () => {

@@ -1,15 +1,26 @@
-/** The session on a virtual clock: no socket, no timer, every time is an argument. */
+/** The session's connection on a virtual clock: no socket, no timer, every time is an argument. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BitWriter, CloseCode, decodeFrame, encodeFrame, queueJoinMessage, Session } from '../sdk/index.js';
-
-const WELCOME = JSON.stringify({
-  t: 'welcome', v: 1, session: 'se_0000000000000001', player: 'pl_0000000000000002', name: 'Ada',
-  resume: 'resume', resumed: false, node: 'g1', heartbeat_ms: 25_000, active_heartbeat_ms: 400,
-  deadline_ms: 60_000, server_time_ms: 0,
-});
+import { CloseCode, queueJoinMessage } from '../sdk/index.js';
+import {
+  WELCOME,
+  eventFrame,
+  events,
+  framesOf,
+  fresh,
+  helloOf,
+  inRoom,
+  live,
+  matchChannel,
+  outputs,
+  roomChannel,
+  roomClosed,
+  runUntilLost,
+  snapshotFrame,
+  told,
+} from './rig.js';
 
 test('silence in a room leads to the other address in about a second', () => {
   const session = inRoom();
@@ -31,71 +42,6 @@ test('silence in a room leads to the other address in about a second', () => {
   session.flushInputs(silentAt);
   const input = framesOf(outputs(session, silentAt)).find((frame) => frame.kind === 'input');
   assert.deepEqual([input?.first, input?.steps], [1, [5]]);
-});
-
-test('inputs that were not durable go out again after a resume', () => {
-  const session = inRoom();
-  session.handleBinary(3, snapshotFrame({ tick: 30, processed: 0 }));
-  for (const step of [1, 2, 3]) session.pushInput(step);
-  session.flushInputs(4);
-  session.handleBinary(5, snapshotFrame({ tick: 33, processed: 2, durableLag: 1 }));
-  session.handleClosed(6, null);
-  resume(session, 7, true);
-  session.flushInputs(8);
-  const input = framesOf(outputs(session, 8)).find((frame) => frame.kind === 'input');
-  assert.deepEqual([input?.first, input?.steps], [2, [2, 3]]);
-  assert.equal(input?.snapshot, 0, 'the new connection starts with a whole snapshot');
-});
-
-test('a room with a new history counts inputs from 1 again', () => {
-  const session = inRoom();
-  session.pushInput(1);
-  session.pushInput(2);
-  session.handleClosed(6, null);
-  resume(session, 7, false);
-  assert.deepEqual(
-    events(session).find((event) => event.type === 'inputsGivenUp'),
-    { type: 'inputsGivenUp', from: 1, to: 2 },
-  );
-  session.pushInput(7);
-  session.flushInputs(8);
-  const input = framesOf(outputs(session, 8)).find((frame) => frame.kind === 'input');
-  assert.deepEqual([input?.first, input?.steps], [1, [7]]);
-});
-
-test('an event takes effect once and in order', () => {
-  const session = inRoom();
-  for (const offset of [1, 1, 3, 2, 3]) session.handleBinary(10, eventFrame(offset));
-  const told = events(session).filter((event) => event.type === 'event');
-  assert.deepEqual(told.map(({ event }) => event.offset), [1, 2, 3]);
-});
-
-test('a gap is asked for at once', () => {
-  const session = inRoom();
-  for (const offset of [1, 3]) session.handleBinary(10, eventFrame(offset));
-  const [ack] = framesOf(outputs(session, 10)).filter((frame) => frame.kind === 'ack');
-  assert.deepEqual(ack.acks, [{ channel: 'room', epoch: 9, offset: 1, resend: true }]);
-});
-
-test('an acknowledgement leaves within its delay', () => {
-  const session = inRoom();
-  session.handleBinary(10, eventFrame(1));
-  assert.deepEqual(framesOf(outputs(session, 10)).filter((frame) => frame.kind === 'ack'), []);
-  const due = session.pollTimeout();
-  assert.equal(due, 160);
-  session.handleTimeout(due);
-  const [ack] = framesOf(outputs(session, due)).filter((frame) => frame.kind === 'ack');
-  assert.deepEqual(ack.acks, [{ channel: 'room', epoch: 9, offset: 1, resend: false }]);
-});
-
-test('a snapshot without its baseline is not told', () => {
-  const session = inRoom();
-  session.handleBinary(4, snapshotFrame({ tick: 33, distance: 3 }));
-  session.handleBinary(5, snapshotFrame({ tick: 36 }));
-  session.handleBinary(6, snapshotFrame({ tick: 39, distance: 3 }));
-  session.handleBinary(7, snapshotFrame({ tick: 39, distance: 3 }));
-  const told = events(session).filter((event) => event.type === 'snapshot');
-  assert.deepEqual(told.map(({ snapshot }) => snapshot.tick), [36, 39]);
 });
 
 test('the range of a close code decides', () => {
@@ -172,21 +118,6 @@ test('what is said while not connected is refused', () => {
   assert.equal(session.send(queueJoinMessage('race')), false);
 });
 
-test('a room that is refused is left, and there is nothing to come back to', () => {
-  const session = inRoom();
-  session.handleClosed(10, null);
-  session.handleTimeout(10);
-  session.handleConnected(10);
-  session.handleText(11, WELCOME);
-  session.handleText(12, JSON.stringify({ t: 'error', code: 'room_unknown', message: 'gone', re: 'room.join' }));
-  const told = events(session).map((event) => event.type);
-  assert.ok(told.includes('refused') && told.includes('restored'));
-  session.handleClosed(20, null);
-  session.handleTimeout(200);
-  session.handleConnected(200);
-  assert.equal(helloOf(outputs(session, 200)).room, undefined);
-});
-
 test('what cannot be read is told and changes nothing', () => {
   const session = live(1);
   session.handleText(5, '{"t":"welcome"}');
@@ -204,92 +135,79 @@ test('closing says bye and is final', () => {
   assert.equal(session.pollTimeout(), null);
 });
 
-/** A generator with a fixed sequence (mulberry32), so that a failure repeats. */
-function seeded(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+test('nothing is heard while there is no connection', () => {
+  const session = inRoom();
+  session.handleClosed(5, null);
+  events(session);
+  session.handleText(5, roomChannel(false));
+  session.handleBinary(5, snapshotFrame({ tick: 10 }));
+  session.handleTimeout(5);
+  session.handleText(5, WELCOME);
+  assert.deepEqual([session.state, session.isInRoom, events(session)], ['connecting', false, []]);
+});
 
-function fresh(addresses) {
-  return new Session({ addresses }, 'token', seeded(1));
-}
-
-function live(addresses) {
-  const session = fresh(addresses);
+test('before the welcome nothing but a welcome or an error is heard', () => {
+  const session = fresh(1);
   session.handleTimeout(0);
   session.handleConnected(1);
-  assert.equal(helloOf(outputs(session, 1)).token, 'token');
-  session.handleText(2, WELCOME);
-  events(session);
-  return session;
-}
-
-function inRoom() {
-  const session = live(2);
   session.joinRoom('room ticket');
-  session.handleText(3, roomChannel(false));
-  outputs(session, 3);
-  events(session);
-  return session;
-}
+  session.handleText(2, matchChannel(false));
+  session.handleText(2, roomChannel(false));
+  session.handleText(2, roomClosed('finished'));
+  session.handleBinary(2, eventFrame(1, 'match'));
+  assert.deepEqual([events(session), session.position('match'), session.isInRoom], [[], null, false]);
+  session.handleText(3, JSON.stringify({ t: 'error', code: 'token_expired', message: 'old', re: 'hello' }));
+  session.handleText(4, WELCOME);
+  session.handleText(5, WELCOME);
+  assert.deepEqual(told(session), ['refused', 'welcome'], 'and the welcome once');
+});
 
-function resume(session, now, recovered) {
-  session.handleTimeout(now);
-  session.handleConnected(now);
-  session.handleText(now, WELCOME);
-  session.handleText(now, roomChannel(recovered));
-  outputs(session, now);
-}
-
-function roomChannel(recovered) {
-  return JSON.stringify({ t: 'channel', ch: 'room', epoch: 9, offset: 0, recovered, state: null });
-}
-
-function eventFrame(offset) {
-  const payload = new TextEncoder().encode('{"e":"race.start"}');
-  return encodeFrame({ kind: 'event', channel: 'room', epoch: 9, offset, payload });
-}
-
-function snapshotFrame({ tick, distance = 0, processed = 0, durableLag = 0 }) {
-  return encodeFrame({ kind: 'snapshot', tick, distance, processed, durableLag, queued: 0, body: new BitWriter().finish() });
-}
-
-function outputs(session, now) {
-  const all = [];
-  for (let output = session.pollOutput(now); output; output = session.pollOutput(now)) all.push(output);
-  return all;
-}
-
-function events(session) {
-  const all = [];
-  for (let event = session.pollEvent(); event; event = session.pollEvent()) all.push(event);
-  return all;
-}
-
-function helloOf(all) {
-  const texts = all.filter((output) => output.type === 'text').map((output) => JSON.parse(output.text));
-  const hello = texts.find(({ t }) => t === 'hello');
-  assert.ok(hello, 'a hello was sent');
-  return hello;
-}
-
-function framesOf(all) {
-  return all.filter((output) => output.type === 'binary').map((output) => decodeFrame(output.bytes));
-}
-
-/** Runs the session's own deadlines until it gives the connection up, and once more. */
-function runUntilLost(session, start) {
-  let now = start;
-  while (session.isLive) {
+test('a server that welcomes and hangs up is not stormed', () => {
+  const session = live(1);
+  let now = 10;
+  for (let round = 0; round < 10; round += 1) {
+    session.handleClosed(now, null);
     now = Math.max(now, session.pollTimeout());
     session.handleTimeout(now);
-    if (session.isLive) outputs(session, now);
+    session.handleConnected(now);
+    session.handleText(now, WELCOME);
   }
-  session.handleTimeout(now);
-  return now;
-}
+  assert.ok(now > 10_000, `${now}`);
+  session.handleClosed(now + 4_999, null);
+  assert.ok(session.pollTimeout() > now + 4_999, 'it had not held for long enough');
+});
+
+test('a connection that lived for 5 s makes the next loss a first one', () => {
+  const session = live(1);
+  session.handleClosed(10, null);
+  session.handleTimeout(10);
+  session.handleConnected(10);
+  session.handleText(10, WELCOME);
+  session.handleClosed(5_010, null);
+  assert.equal(session.pollTimeout(), 5_010);
+});
+
+test('each attempt in a row has more time, and the first after a loss as much as the very first', () => {
+  const session = live(1);
+  session.handleClosed(10, null);
+  let now = session.pollTimeout();
+  const patience = [];
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    session.handleTimeout(now);
+    const deadline = session.pollTimeout();
+    patience.push(Math.round(deadline - now));
+    session.handleTimeout(deadline);
+    now = session.pollTimeout();
+  }
+  assert.deepEqual(patience, [1_500, 3_000, 6_000, 6_000, 6_000]);
+});
+
+test('a new pace does not count the silence of the old one', () => {
+  const session = live(1);
+  session.joinRoom('room ticket');
+  session.handleText(20_000, roomChannel(false));
+  session.leaveRoom();
+  outputs(session, 20_000);
+  session.handleTimeout(22_000);
+  assert.ok(session.isLive, 'outside a room two seconds are nothing');
+});

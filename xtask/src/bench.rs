@@ -1,8 +1,8 @@
-//! Benchmarks: built in release mode, run by the e2e crate's `bench` binary.
+//! Benchmarks: programs of the e2e crate, beside the server that they measure, in release mode.
 
 use crate::run::{Failed, cargo};
 
-pub(crate) fn run(which: &[&str]) -> Result<(), Failed> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), Failed> {
     cargo(&[
         "build",
         "--release",
@@ -11,15 +11,15 @@ pub(crate) fn run(which: &[&str]) -> Result<(), Failed> {
         "--package",
         "pixelrush-e2e",
     ])?;
-    let mut arguments = vec![
+    let mut run = vec![
         "run",
         "--release",
         "--package",
         "pixelrush-e2e",
         "--bin",
-        "bench",
+        program,
         "--",
     ];
-    arguments.extend(which);
-    cargo(&arguments)
+    run.extend(arguments);
+    cargo(&run)
 }

@@ -9,8 +9,10 @@ use crate::run::{Failed, cargo, command, root};
 pub(crate) fn test() -> Result<(), Failed> {
     install::programs()?;
     install::node_packages()?;
+    let path = install::node_path()?;
     command("sh", &["-c", "node --test *.test.js"])
         .inside("web/tests")
+        .env("PATH", &path)
         .run()?;
     cargo(&["build", "--package", "pixelrush"])?;
     let mut server = Server::start()?;
@@ -19,8 +21,10 @@ pub(crate) fn test() -> Result<(), Failed> {
         .map_err(|error| Failed(format!("cannot make {}: {error}", shots.display())))?;
     let outcome = command("node", &["--test", "browser/race.mjs"])
         .inside("web/tests")
+        .env("PATH", &path)
         .env("PIXELRUSH_URL", &server.url)
         .env("PIXELRUSH_SHOTS", &shots)
+        .env("PIXELRUSH_CHROMIUM", install::browser()?)
         .run();
     server.stop();
     outcome

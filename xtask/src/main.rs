@@ -17,6 +17,7 @@ usage: cargo xtask <command>
              end to end, browser
   browser    only the page and the client library in a real browser
   bench      measure what docs/BENCHMARKS.md states (release build, some minutes)
+  freeze     measure how long players see nothing when their gateway dies [PLAYERS]
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";
 
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test(),
         ["browser"] => browser::test(),
-        ["bench", rest @ ..] => bench::run(rest),
+        ["bench", rest @ ..] => bench::run("bench", rest),
+        ["freeze", rest @ ..] => bench::run("freeze", rest),
         ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
             eprint!("{USAGE}");

@@ -74,8 +74,15 @@ impl Step {
 
 /// Whether a program can be found.
 pub(crate) fn is_there(program: &str) -> bool {
-    Command::new("sh")
-        .args(["-c", &format!("command -v {program} >/dev/null 2>&1")])
-        .status()
-        .is_ok_and(|status| status.success())
+    path_of(program).is_some()
+}
+
+/// Where a program is.
+pub(crate) fn path_of(program: &str) -> Option<String> {
+    let output = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .ok()?;
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(path)
 }

@@ -25,7 +25,7 @@ use crate::upstream::{NodeLink, QueueFull};
 #[derive(Debug)]
 pub(super) struct Live {
     edge: Arc<Edge>,
-    _registration: Registration,
+    registration: Registration,
     claim: Claim,
     identity: Identity,
     room: Option<NodeLink>,
@@ -41,7 +41,7 @@ impl Live {
         edge.meters.sessions.increment(1);
         Self {
             edge,
-            _registration: registration,
+            registration,
             claim,
             identity,
             room: None,
@@ -89,6 +89,7 @@ impl Live {
             );
             return refuse(ErrorCode::RoomUnknown, text);
         };
+        self.registration.outbox().expect_answer(Channel::Room);
         self.leave_node(false);
         if node
             .attach(self.attach_request(have, Some(ticket.room)))

@@ -1,4 +1,9 @@
 //! From one node's stream to the outboxes of the connections here.
+//!
+//! What names a connection reaches that one only: the session may have come by a later one while
+//! the item was under way.
+
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use metrics::counter;
@@ -13,10 +18,37 @@ use crate::registry::Registry;
 /// What the link has to remember of a delivery.
 pub(super) enum Delivered {
     Done,
-    /// The node answered the session's attach.
-    Attached(SessionId),
-    /// The session has nothing more to do with the node.
-    Over(SessionId),
+    /// The node answered a connection's attach.
+    Attached(Addressee),
+    /// A connection has nothing more to do with the node.
+    Over(Addressee),
+}
+
+/// The connection that an item is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addressee {
+    pub(super) session: SessionId,
+    attempt: u32,
+}
+
+impl Addressee {
+    fn new(session: u64, attempt: u32) -> Self {
+        let session = SessionId(session);
+        Self { session, attempt }
+    }
+
+    /// Whether it is the session's connection `attempt`. A node of the release before this one
+    /// names none, and means whichever there is.
+    pub(super) fn is(self, attempt: u32) -> bool {
+        self.attempt == 0 || self.attempt == attempt
+    }
+
+    fn find(self, registry: &Registry) -> Option<Arc<Outbox>> {
+        match self.attempt {
+            0 => registry.find(self.session),
+            attempt => registry.find_attempt(self.session, attempt),
+        }
+    }
 }
 
 pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> Delivered {
@@ -26,7 +58,8 @@ pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> 
             to(registry, event.session, |outbox| {
                 // The frame is a slice of the whole batch, which would stay for as long as a slow
                 // reader leaves it waiting.
-                outbox.reliable(Item::Binary(Bytes::copy_from_slice(&event.frame)))
+                let frame = Bytes::copy_from_slice(&event.frame);
+                outbox.of_channel(channel, Item::Binary(frame));
             });
         }
         FromItem::Text(text) => {
@@ -35,21 +68,20 @@ pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> 
             let is_error = text.text.starts_with("{\"t\":\"error\"");
             to(registry, text.session, |outbox| {
                 if is_error {
-                    outbox.reliable(Item::Text(text.text));
+                    outbox.of_channel(channel, Item::Text(text.text));
                 } else {
-                    outbox.droppable(text.text);
+                    outbox.droppable(channel, text.text);
                 }
             });
         }
         FromItem::Attached(attached) => return attach(registry, channel, attached),
         FromItem::Refused(refused) => {
-            to(registry, refused.session, |outbox| {
-                outbox.reliable(Item::Refused {
-                    channel,
-                    error: refused.error,
-                });
-            });
-            return Delivered::Over(SessionId(refused.session));
+            let whose = Addressee::new(refused.session, refused.attempt);
+            if let Some(outbox) = whose.find(registry) {
+                let error = refused.error;
+                outbox.reliable(Item::Refused { channel, error });
+            }
+            return Delivered::Over(whose);
         }
         FromItem::Closed(closed) => return close(registry, channel, closed),
         FromItem::Hello(hello) => {
@@ -69,20 +101,21 @@ fn attach(registry: &Registry, channel: Channel, attached: pb::Attached) -> Deli
         epoch: Epoch(attached.epoch),
         offset: Offset(attached.offset),
     };
-    let (recovered, state) = (attached.recovered, attached.state);
-    to(registry, attached.session, |outbox| {
+    let whose = Addressee::new(attached.session, attached.attempt);
+    if let Some(outbox) = whose.find(registry) {
         outbox.reliable(Item::Attached {
             channel,
             position,
-            recovered,
-            state,
+            recovered: attached.recovered,
+            state: attached.state,
         });
-    });
-    Delivered::Attached(SessionId(attached.session))
+    }
+    Delivered::Attached(whose)
 }
 
 fn close(registry: &Registry, channel: Channel, closed: pb::Closed) -> Delivered {
-    to(registry, closed.session, |outbox| {
+    let whose = Addressee::new(closed.session, closed.attempt);
+    if let Some(outbox) = whose.find(registry) {
         let code = CloseCode::ALL
             .into_iter()
             .find(|code| u32::from(code.code()) == closed.code);
@@ -94,8 +127,8 @@ fn close(registry: &Registry, channel: Channel, closed: pb::Closed) -> Delivered
                 reason: closed.reason,
             }),
         }
-    });
-    Delivered::Over(SessionId(closed.session))
+    }
+    Delivered::Over(whose)
 }
 
 fn fan_out(registry: &Registry, fanout: &pb::Fanout) {

@@ -2,11 +2,13 @@
 //! hears silence, and re-attaches everybody after a break.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::readiness::Condition;
+use chassis::telemetry::Chain;
 use protocol::control::{ErrorCode, ErrorMessage, ServerMessage};
 use protocol::id::{Channel, NodeId, SessionId};
 use protocol::log::Attach;
@@ -53,11 +55,22 @@ pub(crate) struct LinkTarget {
     pub(crate) channel: Channel,
 }
 
+/// Where links come from.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkSource {
+    pub(crate) gateway: NodeId,
+    /// When this process started, in milliseconds: its streams count more than those of processes
+    /// before it.
+    pub(crate) incarnation: u64,
+}
+
 /// Keeps one node linked.
 #[derive(Debug)]
 pub(crate) struct LinkTask {
     target: LinkTarget,
-    gateway: NodeId,
+    source: LinkSource,
+    /// Streams that were opened, or tried to be.
+    opened: u64,
     registry: Arc<Registry>,
     items: mpsc::Receiver<ToLink>,
     condition: Option<Condition>,
@@ -109,7 +122,7 @@ struct Open {
 impl LinkTask {
     pub(crate) fn new(
         target: LinkTarget,
-        gateway: NodeId,
+        source: LinkSource,
         registry: Arc<Registry>,
         items: mpsc::Receiver<ToLink>,
         condition: Option<Condition>,
@@ -118,7 +131,8 @@ impl LinkTask {
         let attached = HashMap::new();
         Self {
             target,
-            gateway,
+            source,
+            opened: 0,
             registry,
             items,
             condition,
@@ -150,8 +164,7 @@ impl LinkTask {
                 return;
             }
             if !told {
-                let chain = error_chain(&error);
-                tracing::warn!(node = %self.target.node, error = chain, "link down");
+                tracing::warn!(node = %self.target.node, error = %Chain(&error), "link down");
                 told = true;
             }
             self.set_ready(Some(error.reason()));
@@ -160,7 +173,8 @@ impl LinkTask {
         }
     }
 
-    async fn connect(&self) -> Result<Open, LinkError> {
+    async fn connect(&mut self) -> Result<Open, LinkError> {
+        self.opened += 1;
         match timeout(CONNECT, self.try_connect()).await {
             Ok(opened) => opened,
             Err(_) => Err(LinkError::NoAnswer),
@@ -175,8 +189,10 @@ impl LinkTask {
             .max_encoding_message_size(MAX_RPC_MESSAGE);
         let (outbound, batches) = mpsc::channel(BATCHES);
         let hello = ToItem::Hello(pb::GatewayHello {
-            node: self.gateway.to_string(),
+            node: self.source.gateway.to_string(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: self.source.incarnation,
+            link: self.opened,
         });
         let items = vec![pb::ToOriginItem { item: Some(hello) }];
         outbound
@@ -238,8 +254,10 @@ impl LinkTask {
     async fn attach_all_again(&mut self, open: &Open) -> Result<(), ()> {
         // Those that are gone are gone here too, even if their detach found the queue full.
         let registry = &self.registry;
-        self.attached
-            .retain(|session, _| registry.find(*session).is_some());
+        self.attached.retain(|session, attachment| {
+            let here = registry.find_attempt(*session, attachment.attempt());
+            here.is_some()
+        });
         let requests = self.attached.values().map(Attachment::again);
         let items: Vec<_> = requests.map(|request| request.to_item()).collect();
         for batch in items.chunks(BATCH) {
@@ -253,13 +271,19 @@ impl LinkTask {
         for item in message.items.into_iter().filter_map(|item| item.item) {
             match demux::deliver(&self.registry, self.target.channel, item) {
                 demux::Delivered::Done => {}
-                demux::Delivered::Attached(session) => {
-                    if let Some(attachment) = self.attached.get_mut(&session) {
+                demux::Delivered::Attached(whose) => {
+                    if let Some(attachment) = self.attached.get_mut(&whose.session)
+                        && whose.is(attachment.attempt())
+                    {
                         attachment.answered = true;
                     }
                 }
-                demux::Delivered::Over(session) => {
-                    self.attached.remove(&session);
+                demux::Delivered::Over(whose) => {
+                    if let Entry::Occupied(entry) = self.attached.entry(whose.session)
+                        && whose.is(entry.get().attempt())
+                    {
+                        entry.remove();
+                    }
                 }
             }
         }
@@ -274,8 +298,7 @@ impl LinkTask {
                     request: *request,
                     answered: false,
                 };
-                self.attached
-                    .insert(attachment.request.claim.session, attachment);
+                self.remember(attachment);
                 wire
             }
             ToLink::Item(session, item) => {
@@ -287,9 +310,17 @@ impl LinkTask {
         }
     }
 
+    /// An earlier connection's attach can come into the queue after a later one's.
+    fn remember(&mut self, attachment: Attachment) {
+        match self.attached.entry(attachment.request.claim.session) {
+            Entry::Occupied(later) if later.get().attempt() > attachment.attempt() => {}
+            entry => drop(entry.insert_entry(attachment)),
+        }
+    }
+
     fn forget(&mut self, session: SessionId, attempt: u32) {
         let current = self.attached.get(&session);
-        if current.is_some_and(|attachment| attachment.request.claim.attempt == attempt) {
+        if current.is_some_and(|attachment| attachment.attempt() == attempt) {
             self.attached.remove(&session);
         }
     }
@@ -346,6 +377,11 @@ impl LinkTask {
 }
 
 impl Attachment {
+    /// Which connection of the session.
+    fn attempt(&self) -> u32 {
+        self.request.claim.attempt
+    }
+
     /// The request to send on a new link: one that was answered goes on from what the client
     /// acknowledged, and is no login any more.
     fn again(&self) -> AttachRequest {
@@ -372,15 +408,4 @@ fn tokio_stream(
     mut batches: mpsc::Receiver<pb::ToOrigin>,
 ) -> impl futures_util::Stream<Item = pb::ToOrigin> + Send + 'static {
     futures_util::stream::poll_fn(move |cx| batches.poll_recv(cx))
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -10,8 +10,8 @@ use protocol::attach::{Claim, Verdict, judge};
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::SnapshotHead;
-use protocol::id::{Channel, Epoch, Generation, PlayerId, SessionId, Tick};
-use protocol::log::{EventLog, LogLimits};
+use protocol::id::{Channel, Epoch, Generation, Offset, PlayerId, Position, SessionId, Tick};
+use protocol::log::{Attached, EventLog, LogLimits};
 use protocol::time::Timestamp;
 use rpc::batch::Batch;
 use rpc::inbound::{AttachRequest, Inbound};
@@ -48,6 +48,8 @@ struct State {
     players: BTreeMap<PlayerId, Seat>,
     refusal: Option<ErrorMessage>,
     epochs: u32,
+    /// Attaches that came while they were held, if they are.
+    held: Option<Vec<(GatewayStream, AttachRequest)>>,
 }
 
 struct Seat {
@@ -146,8 +148,43 @@ impl FakeOrigin {
     /// Ends the player's channel; the connection stays.
     pub(crate) fn close_channel(&self, player: PlayerId, reason: &str) {
         self.say(player, |batch, session| {
-            batch.close_channel(session, reason)
+            batch.close_channel(session, 0, reason)
         });
+    }
+
+    /// Says of the session's connection `attempt` that it is to be closed.
+    pub(crate) fn close_connection(&self, player: PlayerId, attempt: u32, code: CloseCode) {
+        self.say(player, |batch, session| {
+            batch.close_connection(session, attempt, code)
+        });
+    }
+
+    /// Answers an attach of the session's connection `attempt`, wherever the log stands.
+    pub(crate) fn answer(&self, player: PlayerId, attempt: u32) {
+        let position = Position {
+            epoch: Epoch(77),
+            offset: Offset(0),
+        };
+        let attached = Attached {
+            position,
+            recovered: false,
+        };
+        self.say(player, |batch, session| {
+            batch.attached(session, attempt, attached, STATE.to_owned())
+        });
+    }
+
+    /// Leaves attaches unanswered, until [`Self::answer_held`].
+    pub(crate) fn hold_attaches(&self) {
+        self.state.lock().held = Some(Vec::new());
+    }
+
+    /// Attaches those who were held.
+    pub(crate) fn answer_held(&self) {
+        let held = self.state.lock().held.take().expect("attaches are held");
+        for (gateway, request) in held {
+            self.attach(&gateway, request);
+        }
     }
 
     /// Refuses the next attach.
@@ -197,10 +234,13 @@ impl FakeOrigin {
 
     fn attach(&self, gateway: &GatewayStream, request: AttachRequest) {
         let mut state = self.state.lock();
-        let session = request.claim.session;
+        if let Some(held) = &mut state.held {
+            return held.push((gateway.clone(), request));
+        }
+        let (session, attempt) = (request.claim.session, request.claim.attempt);
         let mut batch = Batch::new();
         if let Some(error) = state.refusal.take() {
-            batch.refused(session, &error);
+            batch.refused(session, attempt, &error);
             return gateway.send(batch);
         }
         let current = state.players.get(&request.player).map(|seat| seat.claim);
@@ -210,7 +250,7 @@ impl FakeOrigin {
             Verdict::Replaced => Some(CloseCode::Replaced),
         };
         if let Some(code) = code {
-            batch.close_connection(session, code);
+            batch.close_connection(session, attempt, code);
             return gateway.send(batch);
         }
         state.epochs += 1;
@@ -221,14 +261,19 @@ impl FakeOrigin {
             log: EventLog::new(self.channel, epoch, LIMITS),
         };
         let seat = state.players.entry(request.player).or_insert_with(fresh);
-        if seat.claim.session != session {
+        let former = seat.claim;
+        if (former.session, former.attempt) != (session, attempt) {
+            let code = match former.session == session {
+                true => CloseCode::Superseded,
+                false => CloseCode::Replaced,
+            };
             let mut farewell = Batch::new();
-            farewell.close_connection(seat.claim.session, CloseCode::Replaced);
+            farewell.close_connection(former.session, former.attempt, code);
             seat.gateway.send(farewell);
         }
         (seat.claim, seat.gateway) = (request.claim, gateway.clone());
         let attached = seat.log.attach(request.mode, Epoch(epoch.0 + 1_000));
-        batch.attached(session, attached, STATE.to_owned());
+        batch.attached(session, attempt, attached, STATE.to_owned());
         gateway.send(batch);
         seat.send_due();
     }

@@ -1,6 +1,6 @@
 //! Clients that come and go.
 
-use protocol::attach::{Verdict, judge};
+use protocol::attach::{Claim, Verdict, judge};
 use protocol::close::CloseCode;
 use protocol::control::{ErrorCode, ErrorMessage};
 use protocol::frame::Ack;
@@ -19,7 +19,7 @@ const FULL_RETRY_MS: u64 = 5_000;
 impl Desk {
     /// A client comes to the match channel.
     pub(super) fn attach(&mut self, stream: StreamId, request: AttachRequest) {
-        let session = request.claim.session;
+        let (session, attempt) = (request.claim.session, request.claim.attempt);
         let known = self.roster.player(request.player);
         let verdict = judge(known.map(|player| &player.claim), &request.claim);
         let is_new = known.is_none();
@@ -33,28 +33,28 @@ impl Desk {
                     ErrorCode::Unavailable,
                     "the matchmaker knows as many players as it can; try again shortly",
                 );
-                batch.refused(session, &error.retry_after_ms(FULL_RETRY_MS));
+                batch.refused(session, attempt, &error.retry_after_ms(FULL_RETRY_MS));
             }
             Verdict::Accept => self.accept(stream, request, is_new),
-            Verdict::Stale => batch.close_connection(session, CloseCode::Superseded),
-            Verdict::Replaced => batch.close_connection(session, CloseCode::Replaced),
+            Verdict::Stale => batch.close_connection(session, attempt, CloseCode::Superseded),
+            Verdict::Replaced => batch.close_connection(session, attempt, CloseCode::Replaced),
         }
     }
 
     fn accept(&mut self, stream: StreamId, request: AttachRequest, is_new: bool) {
         let now = self.clock.now();
-        let session = request.claim.session;
+        let claim = request.claim;
         let id = request.player;
         if is_new {
             self.roster.insert(Player::new(&request, stream, now));
-            self.roster.bind(id, None, session);
+            self.roster.bind(id, None, claim.session);
         } else {
-            self.close_former(id, stream, session);
+            self.close_former(id, &claim);
         }
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        player.claim = request.claim;
+        player.claim = claim;
         player.presence = Presence::Attached(stream);
         player.name = request.name;
         player.rating = request.rating;
@@ -63,29 +63,27 @@ impl Desk {
         player.next_state = now;
         let state = player.state(now);
         if let Some(batch) = self.outbox.to(stream) {
-            batch.attached(session, attached, state);
+            batch.attached(claim.session, claim.attempt, attached, state);
         }
         self.touch(id);
     }
 
     /// Closes the connection that counted before, if it is another one.
-    fn close_former(&mut self, id: PlayerId, stream: StreamId, session: SessionId) {
+    fn close_former(&mut self, id: PlayerId, claim: &Claim) {
         let Some(player) = self.roster.player(id) else {
             return;
         };
-        let former = player.claim.session;
-        if let Some((line, _)) = player.line()
+        let former = player.claim;
+        let code = match former.session == claim.session {
+            false => Some(CloseCode::Replaced),
+            true => (former.attempt != claim.attempt).then_some(CloseCode::Superseded),
+        };
+        if let (Some(code), Some((line, _))) = (code, player.line())
             && let Some(batch) = self.outbox.to(line)
         {
-            if former != session {
-                batch.close_connection(former, CloseCode::Replaced);
-            } else if line != stream {
-                // On the same stream the gateway has both connections, and closes the older one
-                // itself; the session's name could not tell them apart here.
-                batch.close_connection(former, CloseCode::Superseded);
-            }
+            batch.close_connection(former.session, former.attempt, code);
         }
-        self.roster.bind(id, Some(former), session);
+        self.roster.bind(id, Some(former.session), claim.session);
     }
 
     /// A client's connection ended.

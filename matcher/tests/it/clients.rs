@@ -91,14 +91,17 @@ impl Client {
         gateway.attach(&self.request).await;
         gateway
             .next(self.session(), "attached", |item| match item {
-                FromItem::Attached(attached) => Some(Attached {
-                    recovered: attached.recovered,
-                    position: Position {
-                        epoch: Epoch(attached.epoch),
-                        offset: Offset(attached.offset),
-                    },
-                    state: serde_json::from_str(&attached.state).unwrap(),
-                }),
+                FromItem::Attached(attached) => {
+                    assert_eq!(attached.attempt, self.request.claim.attempt);
+                    Some(Attached {
+                        recovered: attached.recovered,
+                        position: Position {
+                            epoch: Epoch(attached.epoch),
+                            offset: Offset(attached.offset),
+                        },
+                        state: serde_json::from_str(&attached.state).unwrap(),
+                    })
+                }
                 _ => None,
             })
             .await
@@ -184,10 +187,15 @@ impl Client {
         gateway.send(ToItem::Detach(detach)).await;
     }
 
-    /// The code that the connection is closed with.
+    /// The code that a connection of the session is closed with.
     pub(crate) async fn closed(&self, gateway: &Gateway) -> u32 {
+        self.closed_connection(gateway).await.1
+    }
+
+    /// Which connection of the session is closed, and with which code.
+    pub(crate) async fn closed_connection(&self, gateway: &Gateway) -> (u32, u32) {
         let wanted = |item: &FromItem| match item {
-            FromItem::Closed(closed) => Some(closed.code),
+            FromItem::Closed(closed) => Some((closed.attempt, closed.code)),
             _ => None,
         };
         gateway.next(self.session(), "close", wanted).await

@@ -39,6 +39,7 @@ impl Gateway {
         let hello = ToItem::Hello(pb::GatewayHello {
             node: name.to_owned(),
             build: "test".to_owned(),
+            ..pb::GatewayHello::default()
         });
         outbound.send(message(hello)).await.unwrap();
         let stream = OriginClient::new(channel)

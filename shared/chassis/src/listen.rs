@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::config::duration;
 
@@ -76,12 +77,13 @@ pub fn bind(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListe
     open(address, options).map_err(|error| explain(address, &error))
 }
 
-/// Sets the options of one connection. Calls nothing that blocks.
+/// Sets the options of one connection, or those that a listener's connections inherit: six
+/// system calls once, and not for each connection. Calls nothing that blocks.
 ///
 /// # Errors
 /// The kernel refused one of them, for instance because the peer is already gone.
-pub fn tune(stream: &TcpStream, options: &SocketOptions) -> io::Result<()> {
-    let socket = SockRef::from(stream);
+pub fn tune(socket: &impl AsFd, options: &SocketOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(options.nodelay)?;
     let keepalive = TcpKeepalive::new()
         .with_time(options.keepalive_time)
@@ -122,6 +124,8 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     fn any_port() -> SocketAddr {
@@ -140,20 +144,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tuned_connection_has_its_options() {
+    async fn connections_inherit_the_options_of_a_tuned_listener() {
         let listener = bind(any_port(), &ListenOptions::default()).expect("any port");
+        let options = SocketOptions::default();
+        tune(&listener, &options).expect("tune");
         let address = listener.local_addr().expect("address");
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let (client, _accepted) = (client.expect("connect"), accepted.expect("accept"));
-        let options = SocketOptions::default();
-        tune(&client, &options).expect("tune");
-        let socket = SockRef::from(&client);
+        let (_client, (accepted, _)) = (client.expect("connect"), accepted.expect("accept"));
+        let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().expect("nodelay"));
         assert!(socket.keepalive().expect("keepalive"));
         #[cfg(target_os = "linux")]
-        assert_eq!(
-            socket.tcp_user_timeout().expect("user timeout"),
-            Some(options.user_timeout)
-        );
+        {
+            let time = socket.tcp_keepalive_time().expect("keepalive time");
+            assert_eq!(time, options.keepalive_time);
+            let interval = socket.tcp_keepalive_interval().expect("keepalive interval");
+            assert_eq!(interval, options.keepalive_interval);
+            let timeout = socket.tcp_user_timeout().expect("user timeout");
+            assert_eq!(timeout, Some(options.user_timeout));
+        }
     }
 }

@@ -64,11 +64,14 @@ impl Member {
         self.presence == Presence::Present
     }
 
+    /// The attachment that counts, while there is one.
+    pub(super) fn present_claim(&self) -> Option<Claim> {
+        self.claim.filter(|_| self.is_present())
+    }
+
     /// The session to send to, while there is one.
     pub(super) fn session(&self) -> Option<SessionId> {
-        self.claim
-            .filter(|_| self.is_present())
-            .map(|claim| claim.session)
+        self.present_claim().map(|claim| claim.session)
     }
 
     pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) {

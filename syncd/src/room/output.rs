@@ -1,6 +1,7 @@
 //! What leaves a room.
 
 use bytes::Bytes;
+use protocol::attach::Claim;
 use protocol::close::CloseCode;
 use protocol::frame::Event;
 use protocol::id::SessionId;
@@ -21,8 +22,8 @@ pub enum Applied {
     Attached {
         /// To this seat.
         seat: Seat,
-        /// In place of this session, which is cut off now; it may be the same one.
-        previous: Option<SessionId>,
+        /// In place of this attachment, which stood until now; it may be the same one.
+        previous: Option<Claim>,
     },
     /// An attach that does not count; nothing changed.
     Refused(Refusal),
@@ -50,6 +51,8 @@ pub enum Output {
         seat: Seat,
         /// To be sent to.
         session: SessionId,
+        /// Which connection of it.
+        attempt: u32,
         /// Where the event log stands.
         attached: Attached,
         /// A JSON object for the client.
@@ -84,6 +87,8 @@ pub enum Output {
         seat: Seat,
         /// To be closed.
         session: SessionId,
+        /// Which connection of it.
+        attempt: u32,
         /// Why.
         code: CloseCode,
     },
@@ -93,6 +98,8 @@ pub enum Output {
         seat: Seat,
         /// To be told.
         session: SessionId,
+        /// Which connection of it.
+        attempt: u32,
         /// Why.
         reason: EndReason,
     },

@@ -239,7 +239,7 @@ fn a_second_login_takes_the_seat_and_the_first_cannot_take_it_back() {
     let mut room = room(1);
     enter(&mut room, 0);
     let second = attach(&mut room, 0, claim(50, 1), log::Attach::Fresh);
-    let previous = Some(SessionId(0));
+    let previous = Some(claim(0, 1));
     let seat = Seat(0);
     assert_eq!(second, Applied::Attached { seat, previous });
     let mut resume = claim(0, 2);

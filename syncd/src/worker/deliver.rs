@@ -21,11 +21,12 @@ pub(super) fn deliver(
         Output::Attached {
             seat,
             session,
+            attempt,
             attached,
             state,
         } => {
             if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
-                batch.attached(session, attached, state);
+                batch.attached(session, attempt, attached, state);
             }
         }
         Output::Event {
@@ -40,19 +41,21 @@ pub(super) fn deliver(
         Output::CloseConnection {
             seat,
             session,
+            attempt,
             code,
         } => {
             if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
-                batch.close_connection(session, code);
+                batch.close_connection(session, attempt, code);
             }
         }
         Output::CloseChannel {
             seat,
             session,
+            attempt,
             reason,
         } => {
             if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
-                batch.close_channel(session, reason.as_str());
+                batch.close_channel(session, attempt, reason.as_str());
             }
         }
         Output::InputsLost { range, .. } => {

@@ -82,9 +82,11 @@ impl Hosted {
         let attached = self.attached.iter().enumerate();
         attached.filter_map(|(index, attached)| {
             let (_, session) = (*attached)?;
+            let seat = Seat(index as u16);
             Some(Output::CloseChannel {
-                seat: Seat(index as u16),
+                seat,
                 session,
+                attempt: self.room.attempt_of(seat)?,
                 reason: EndReason::Failed,
             })
         })

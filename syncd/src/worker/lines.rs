@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use protocol::close::CloseCode;
-use protocol::id::SessionId;
 use rpc::batch::Batch;
 use rpc::origin::{GatewayStream, StreamId};
 use tokio_util::sync::CancellationToken;
@@ -58,13 +56,6 @@ impl Lines {
     /// What is gathered for a stream, if it is there.
     pub(crate) fn batch_of(&mut self, stream: StreamId) -> Option<&mut Batch> {
         self.0.get_mut(&stream).map(|line| &mut line.batch)
-    }
-
-    /// Has a connection closed.
-    pub(crate) fn close(&mut self, stream: StreamId, session: SessionId, code: CloseCode) {
-        if let Some(batch) = self.batch_of(stream) {
-            batch.close_connection(session, code);
-        }
     }
 
     /// Sends each stream what is gathered for it.

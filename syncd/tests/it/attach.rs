@@ -99,6 +99,10 @@ async fn another_gateway_resumes_the_events_and_the_first_ones_leftovers_do_noth
     assert!(client.processed > 0);
 }
 
+fn superseded(attempt: u32) -> (u32, u32) {
+    (attempt, u32::from(CloseCode::Superseded.code()))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_moves_has_its_old_connection_superseded() {
     let (node, mut first) = started(1).await;
@@ -107,25 +111,99 @@ async fn a_session_that_moves_has_its_old_connection_superseded() {
     client.attach(&mut first, 1, Attach::Fresh).await;
     client.attach(&mut second, 1, Attach::Continue).await;
     let closed = first.closed().await;
-    assert_eq!(closed.code, u32::from(CloseCode::Superseded.code()));
+    assert_eq!((closed.attempt, closed.code), superseded(1));
     // An attach that was on its way through the first gateway comes late.
     client.attempt = 0;
     let late = client.request(1, Attach::Continue);
     first.send(late.to_item().item.unwrap()).await;
     let closed = first.closed().await;
-    assert_eq!(closed.code, u32::from(CloseCode::Superseded.code()));
+    assert_eq!((closed.attempt, closed.code), superseded(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn attaching_again_by_the_same_gateway_closes_nothing() {
+async fn a_later_connection_by_the_same_gateway_supersedes_the_earlier_one_only() {
     let (_node, mut gateway) = started(1).await;
     let mut client = Client::new(1);
     client.attach(&mut gateway, 1, Attach::Fresh).await;
+    let later = client.request(1, Attach::Continue);
+    gateway.send(later.to_item().item.unwrap()).await;
+    let closed = gateway.closed().await;
+    assert_eq!((closed.attempt, closed.code), superseded(1));
+    assert_eq!(gateway.attached(1).await.attempt, 2);
+    // The earlier one's attach was long on its way.
+    client.attempt = 0;
+    let late = client.request(1, Attach::Fresh);
+    gateway.send(late.to_item().item.unwrap()).await;
+    let closed = gateway.closed().await;
+    assert_eq!((closed.attempt, closed.code), superseded(1));
+    client.newest = 0;
+    client.input(&gateway, ACCELERATE).await;
+    while client.processed == 0 {
+        client.snapshot(&mut gateway).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_its_gateway_brings_by_a_new_stream_is_not_closed() {
+    let node = Node::start(Config::default()).await;
+    node.open(1, 1, "").await.unwrap();
+    let mut broken = node.link("gateway-1", 1).await;
+    let mut client = Client::new(1);
+    client.attach(&mut broken, 1, Attach::Fresh).await;
+    let mut gateway = node.link("gateway-1", 2).await;
+    client.attempt -= 1;
     assert!(client.attach(&mut gateway, 1, Attach::Continue).await);
     let closed = |item| matches!(item, rpc::pb::from_origin_item::Item::Closed(_));
     for _ in 0..10 {
         assert!(!closed(gateway.next().await));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_of_an_earlier_attachment_are_no_baseline() {
+    let (_node, mut gateway) = started(1).await;
+    let mut client = Client::new(1);
+    client.attach(&mut gateway, 1, Attach::Fresh).await;
+    for _ in 0..5 {
+        client.input(&gateway, ACCELERATE).await;
+        client.snapshot(&mut gateway).await;
+    }
+    let (before, whole) = (client.newest, client.bodies[0]);
+    assert!(*client.bodies.last().unwrap() < whole);
+    assert!(client.attach(&mut gateway, 1, Attach::Continue).await);
+    // An input that was under way still names a snapshot of before; then come the client's own.
+    for named in [before, 0] {
+        client.newest = named;
+        client.input(&gateway, ACCELERATE).await;
+        client.snapshot(&mut gateway).await;
+        assert_eq!(*client.bodies.last().unwrap(), whole);
+    }
+    client.input(&gateway, ACCELERATE).await;
+    client.snapshot(&mut gateway).await;
+    client.snapshot(&mut gateway).await;
+    assert!(*client.bodies.last().unwrap() < whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_of_inputs_start_again_with_every_history() {
+    let (_node, mut gateway) = started(1).await;
+    let mut client = Client::new(1);
+    for _ in 0..2 {
+        assert!(!client.attach(&mut gateway, 1, Attach::Fresh).await);
+        client.processed = u32::MAX;
+        client.snapshot(&mut gateway).await;
+        assert_eq!(client.processed, 0);
+        client.input(&gateway, ACCELERATE).await;
+        while client.processed < 3 {
+            client.snapshot(&mut gateway).await;
+        }
+    }
+    assert!(
+        client
+            .events
+            .iter()
+            .all(|event| !event.contains("inputs.lost"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,6 +85,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) serving: JoinHandle<()>,
     channel: Channel,
+    gateways: AtomicUsize,
 }
 
 impl Node {
@@ -112,6 +113,7 @@ impl Node {
             store,
             serving,
             channel,
+            gateways: AtomicUsize::new(1),
         }
     }
 
@@ -127,8 +129,15 @@ impl Node {
         Ok(created.into_inner())
     }
 
+    /// The stream of a gateway of its own.
     pub(crate) async fn gateway(&self) -> Gateway {
-        Gateway::link(self.channel.clone()).await
+        let number = self.gateways.fetch_add(1, Ordering::Relaxed);
+        self.link(&format!("gateway-{number}"), 1).await
+    }
+
+    /// The `link`-th stream of the gateway `name`.
+    pub(crate) async fn link(&self, name: &str, link: u64) -> Gateway {
+        Gateway::link(self.channel.clone(), name, link).await
     }
 
     pub(crate) async fn watch(&self) -> Streaming<pb::RoomNews> {
@@ -165,11 +174,13 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    async fn link(channel: Channel) -> Self {
+    async fn link(channel: Channel, name: &str, link: u64) -> Self {
         let (to, outgoing) = mpsc::channel(256);
         let hello = ToItem::Hello(pb::GatewayHello {
-            node: "gateway-test".to_owned(),
+            node: name.to_owned(),
             build: "test".to_owned(),
+            incarnation: 1,
+            link,
         });
         let mut gateway = {
             to.send(message(hello)).await.unwrap();
@@ -235,9 +246,13 @@ impl Gateway {
         .await
     }
 
+    /// The error that the attach of a first connection is refused with.
     pub(crate) async fn refused(&mut self) -> Value {
         self.find(|item| match item {
-            Item::Refused(refused) => Some(serde_json::from_str(&refused.error).unwrap()),
+            Item::Refused(refused) => {
+                assert_eq!(refused.attempt, 1);
+                Some(serde_json::from_str(&refused.error).unwrap())
+            }
             _ => None,
         })
         .await
@@ -320,6 +335,7 @@ impl Client {
         let request = self.request(room, mode);
         gateway.send(request.to_item().item.unwrap()).await;
         let attached = gateway.attached(self.number).await;
+        assert_eq!(attached.attempt, self.attempt);
         self.take_attached(&attached);
         attached.recovered
     }

@@ -72,7 +72,7 @@ impl Cores {
         let all = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| all.is_set(core));
         let server = cores.next().unwrap_or(0);
-        let generator = cores.last().unwrap_or(server);
+        let generator = cores.next_back().unwrap_or(server);
         sched_setaffinity(None, &only(generator))?;
         Ok(Self {
             server,

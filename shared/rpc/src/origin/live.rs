@@ -116,3 +116,37 @@ impl Drop for Place {
         self.ended.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const FIRST: StreamOrder = StreamOrder {
+        incarnation: 1,
+        link: 1,
+    };
+    const SECOND: StreamOrder = StreamOrder {
+        incarnation: 1,
+        link: 2,
+    };
+
+    #[test]
+    fn a_newer_stream_waits_until_the_older_one_has_given_up_its_place() {
+        let streams = Arc::default();
+        let (one, _sent) = GatewayStream::detached(1);
+        let (two, _sent) = GatewayStream::detached(2);
+        let (old, before) = LiveStreams::enter(&streams, &one, FIRST).unwrap();
+        assert!(before.is_none());
+        let (new, before) = LiveStreams::enter(&streams, &two, SECOND).unwrap();
+        let mut resetting = std::pin::pin!(before.unwrap().reset());
+        assert!(resetting.as_mut().now_or_never().is_none());
+        assert!(one.reset.is_cancelled() && !two.reset.is_cancelled());
+        drop(old);
+        assert!(resetting.now_or_never().is_some());
+        assert!(LiveStreams::enter(&streams, &one, FIRST).is_err());
+        drop(new);
+        assert!(streams.0.lock().is_empty());
+    }
+}
