@@ -4,7 +4,7 @@
 //!
 //! | what | bytes | when |
 //! | --- | --- | --- |
-//! | task, state, small buffers | about 4 Ki | always |
+//! | task, state, small buffers | 4 to 6 Ki | always |
 //! | the largest message that came so far | `message_size` | it stays |
 //! | write buffer | 16 Ki | once a message of 4 KiB or more was sent; it stays |
 //! | fragments before the one that comes in, and the whole | 2 × `message_size` | while it does |
@@ -13,7 +13,7 @@
 //! | one snapshot that waits | its size, less than 16 Ki | likewise |
 //! | refusals that wait | 32 × 0.5 Ki | likewise |
 //!
-//! With the defaults that is about 4 KiB for a quiet client and about 800 KiB for the worst
+//! With the defaults that is 4 to 6 KiB for a quiet client and about 800 KiB for the worst
 //! there can be. The kernel takes its own: what is under way to the client and 16 KiB more, and what the
 //! client has sent and the gateway not read (`net.ipv4.tcp_wmem`, `tcp_rmem`). An HTTP connection
 //! that is no WebSocket takes 16 KiB of head and 4 KiB of body.
@@ -151,6 +151,20 @@ pub struct ApiKey {
     pub id: String,
     /// SHA-256 of the key, in hexadecimal.
     pub sha256: String,
+}
+
+impl Config {
+    /// These settings with all of `new` that can change while running: limits, for connections to
+    /// come, and API keys.
+    #[must_use]
+    pub fn with_live(&self, new: &Self) -> Self {
+        Self {
+            limits: new.limits,
+            loopback_limits: new.loopback_limits,
+            api_keys: new.api_keys.clone(),
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Config {

@@ -82,9 +82,10 @@ impl Edge {
         keyed.check(&AddressBlock::of(peer), chassis::clock::now())
     }
 
-    /// Takes new settings over: limits and keys at once, for connections to come.
-    pub(crate) fn reload(&self, config: Config) {
+    /// Takes over what can change while running; see [`Config::with_live`].
+    pub(crate) fn reload(&self, new: &Config) {
         let before = self.config.load();
+        let config = before.with_live(new);
         if before.limits != config.limits || before.loopback_limits != config.loopback_limits {
             self.logins.store(Arc::new(Logins::new(&config)));
         }

@@ -130,7 +130,7 @@ impl Gateway {
     }
 
     /// Takes new settings over, as far as they can change while running: limits and API keys.
-    pub fn reload(&self, config: Config) {
+    pub fn reload(&self, config: &Config) {
         self.edge.reload(config);
     }
 }

@@ -97,8 +97,12 @@ impl Player {
                 self.refuse(now, error.re(message.kind()));
             }
             (Some(live), message) => {
+                let leaves = matches!(message, ClientMessage::RoomLeave(_));
                 let refusal = live.handle_control(&self.edge, message, text);
                 self.link.set_active(now, live.is_in_room());
+                if leaves {
+                    self.answer(&closed_by_us(Channel::Room, "left"));
+                }
                 if let Err(error) = refusal {
                     self.refuse(now, error);
                 }
@@ -117,6 +121,9 @@ impl Player {
             Ok(frame @ (Frame::Ping(..) | Frame::Pong(_) | Frame::Ack(_))) => {
                 self.link.handle_frame(now, &frame);
                 self.drain_link();
+                if let (Frame::Ping(..), Some(rtt)) = (&frame, self.link.rtt()) {
+                    self.edge.meters.rtt.record(rtt.as_secs_f64());
+                }
             }
             Ok(Frame::Snapshot(_) | Frame::Event(_)) => {
                 let text = "snapshots and events go from server to client only";
@@ -136,9 +143,6 @@ impl Player {
                 (LinkEvent::Acked(_), None) => {}
                 (LinkEvent::Silent, _) => self.close(CloseCode::HeartbeatTimeout),
             }
-        }
-        if let Some(rtt) = self.link.rtt() {
-            self.edge.meters.rtt.record(rtt.as_secs_f64());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use protocol::frame::Ack;
@@ -57,6 +58,8 @@ pub(crate) struct Upstream {
 pub(crate) struct NodeLink {
     node: Arc<NodeId>,
     queue: mpsc::Sender<ToLink>,
+    /// A detach found the queue full: the link's task looks for whom it has lost.
+    missed: Arc<AtomicBool>,
 }
 
 /// An item for a link's task.
@@ -86,6 +89,7 @@ impl Upstream {
         };
         let start = |node: &NodeId, endpoint: &Endpoint, channel| {
             let (queue, items) = mpsc::channel(QUEUE);
+            let missed = Arc::new(AtomicBool::new(false));
             let condition = (channel == Channel::Match).then(|| readiness.condition("matcher"));
             let task = link::LinkTask::new(
                 link::LinkTarget {
@@ -95,7 +99,10 @@ impl Upstream {
                 },
                 source.clone(),
                 registry.clone(),
-                items,
+                link::LinkQueue {
+                    items,
+                    missed: missed.clone(),
+                },
                 condition,
             );
             let span = tracing::info_span!("node_link", node = %node);
@@ -103,6 +110,7 @@ impl Upstream {
             NodeLink {
                 node: Arc::new(node.clone()),
                 queue,
+                missed,
             }
         };
         let (node, endpoint) = &origins.matcher;
@@ -133,8 +141,12 @@ impl NodeLink {
             attempt,
             leave,
         };
-        // A node that never hears of it finds out by silence.
-        let _ = self.push(ToLink::Item(session, ToItem::Detach(detach)));
+        if self
+            .push(ToLink::Item(session, ToItem::Detach(detach)))
+            .is_err()
+        {
+            self.missed.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn text(&self, session: SessionId, text: String) -> Result<(), QueueFull> {

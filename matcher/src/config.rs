@@ -1,7 +1,8 @@
 //! What can be set about a matcher.
 //!
-//! Everything but `node`, `listen`, `nodes` and `mailbox` takes effect while running, at the next
-//! tick.
+//! `tick`, `state_every`, `grace`, `forget_after`, `placing` and `modes` take effect while running,
+//! at the next tick; settings without any mode leave the modes as they were. `node`, `listen`,
+//! `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
 
 mod mode;
 
@@ -41,8 +42,8 @@ pub struct Config {
     /// events that it did not fetch. At least `grace`.
     #[serde(with = "chassis::config::duration")]
     pub forget_after: Duration,
-    /// Most players that are known at once: connected, waiting, or in a match. Over it newcomers
-    /// are refused with `unavailable`.
+    /// Most players that are known at once: connected, waiting, or in a match. Over it the
+    /// connections of newcomers are closed as `unavailable` (4101), and come back later.
     pub players: usize,
     /// Items from gateways that may wait for the matcher. Over it the gateways' streams are not
     /// read until it has caught up.

@@ -14,6 +14,7 @@ mod attach;
 mod matches;
 mod outbox;
 mod party;
+mod pause;
 mod player;
 mod queue;
 mod roster;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chassis::backoff::Backoff;
 use chassis::drain::Drain;
 use engine::EngineError;
 use protocol::close::CloseCode;
@@ -49,6 +49,7 @@ use crate::store::TicketStore;
 use matches::Matches;
 use outbox::Outbox;
 use party::Parties;
+use pause::Pause;
 use roster::Roster;
 
 /// Items that one turn takes from the mailbox.
@@ -56,9 +57,6 @@ const TURN: usize = 256;
 
 /// A draining matcher waits this long for clients to acknowledge their events.
 const SETTLE: Duration = Duration::from_secs(3);
-
-/// Shortest and longest pause in forming matches after one found no room.
-const PLACING_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// What the desk is made of.
 pub(crate) struct Parts {
@@ -78,6 +76,8 @@ pub(crate) struct Inputs {
 /// See the module.
 pub(crate) struct Desk {
     parts: Parts,
+    /// What is in force: as of the last tick, and never without modes.
+    config: Arc<Config>,
     clock: Clock,
     roster: Roster,
     parties: Parties,
@@ -89,9 +89,8 @@ pub(crate) struct Desk {
     metrics: Metrics,
     /// Where rooms are found: `placing.at_once` of them at most, so sending never blocks long.
     outcomes: mpsc::Sender<Outcome>,
-    /// After a match that found no room: no round before that.
-    pause_until: Timestamp,
-    pause: Backoff,
+    /// Of modes whose last match found no room.
+    pauses: BTreeMap<ModeName, Pause>,
     draining_since: Option<Timestamp>,
 }
 
@@ -99,7 +98,9 @@ impl Desk {
     /// A desk with nothing on it, and where it hears of the rooms it looks for.
     pub(crate) fn new(parts: Parts) -> (Self, mpsc::Receiver<Outcome>) {
         let (outcomes, found) = mpsc::channel(64);
+        let config = Arc::clone(&parts.config.borrow());
         let desk = Self {
+            config,
             parts,
             clock: Clock::start(),
             roster: Roster::default(),
@@ -110,8 +111,7 @@ impl Desk {
             outbox: Outbox::default(),
             metrics: Metrics::new(),
             outcomes,
-            pause_until: Timestamp(0),
-            pause: Backoff::new(PLACING_PAUSE.0, PLACING_PAUSE.1),
+            pauses: BTreeMap::new(),
             draining_since: None,
         };
         (desk, found)
@@ -165,7 +165,8 @@ impl Desk {
     async fn tick(&mut self, stop: &CancellationToken) {
         let now = self.clock.now();
         if self.parts.config.has_changed().unwrap_or(false) {
-            self.parts.config.mark_unchanged();
+            let new = Arc::clone(&self.parts.config.borrow_and_update());
+            self.apply_config(new);
             for player in self.roster.ids() {
                 self.touch(player);
             }
@@ -183,6 +184,19 @@ impl Desk {
         if self.parts.drain.is_draining() && self.is_drained(now) {
             stop.cancel();
         }
+    }
+
+    fn apply_config(&mut self, new: Arc<Config>) {
+        if !new.modes.is_empty() {
+            self.config = new;
+            return;
+        }
+        tracing::error!("the new settings have no modes; those there were stay in force");
+        let modes = self.config.modes.clone();
+        self.config = Arc::new(Config {
+            modes,
+            ..Config::clone(&new)
+        });
     }
 
     /// Whether a drain can end: nobody is between queue and match, and what is reliable has
@@ -223,7 +237,7 @@ impl Desk {
                 && let Some(batch) = self.outbox.to(stream)
             {
                 // It comes back, and gets whole state.
-                let attempt = player.claim.attempt;
+                let attempt = player.claim().attempt;
                 batch.close_connection(session, attempt, CloseCode::SlowConsumer);
             }
         }
@@ -231,7 +245,7 @@ impl Desk {
     }
 
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.parts.config.borrow())
+        Arc::clone(&self.config)
     }
 
     /// Logs and counts a failure of the store. Players keep what they have; the next tick or the

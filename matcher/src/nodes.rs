@@ -5,7 +5,7 @@
 //!
 //! Each stream has a number, the *connection*. A room that was asked for on connection n is
 //! missing from the list that opens connection n + 1 only if it is gone; so the list settles which
-//! matches still run. Of the list that opens n itself nothing follows for it.
+//! matches still run; what ended of late it names with the reason. Of the list that opens n itself nothing follows for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,20 +52,35 @@ impl From<&NodeConfig> for SyncdNode {
 /// What happens at the nodes.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A node can be used, and these rooms are open there.
+    /// A node can be used, these rooms are open there, and these have ended of late.
     Open {
         node: NodeId,
         connection: u64,
         rooms: BTreeSet<RoomId>,
+        ended: Vec<RoomEnded>,
     },
     /// A node cannot be used any more.
     Gone { node: NodeId },
     /// A room ended.
-    Ended {
-        room: RoomId,
-        match_id: MatchId,
-        reason: String,
-    },
+    Ended(RoomEnded),
+}
+
+/// A room that ended.
+#[derive(Debug)]
+pub(crate) struct RoomEnded {
+    pub(crate) room: RoomId,
+    pub(crate) match_id: MatchId,
+    pub(crate) reason: String,
+}
+
+impl From<pb::RoomEnded> for RoomEnded {
+    fn from(ended: pb::RoomEnded) -> Self {
+        Self {
+            room: RoomId(ended.room),
+            match_id: MatchId(ended.r#match),
+            reason: ended.reason,
+        }
+    }
 }
 
 /// All nodes.
@@ -258,11 +273,7 @@ impl Nodes {
                     Some(self.open(node, &channel, open))
                 }
                 _ if !opened => return Err(WatchError::NoList),
-                Some(PbNews::Ended(ended)) => Some(News::Ended {
-                    room: RoomId(ended.room),
-                    match_id: MatchId(ended.r#match),
-                    reason: ended.reason,
-                }),
+                Some(PbNews::Ended(ended)) => Some(News::Ended(ended.into())),
                 Some(PbNews::Load(load)) => {
                     node.state.lock().set_load(load);
                     self.update_readiness();
@@ -290,6 +301,7 @@ impl Nodes {
             node: node.known.name.clone(),
             connection,
             rooms: open.rooms.into_iter().map(RoomId).collect(),
+            ended: open.ended.into_iter().map(RoomEnded::from).collect(),
         }
     }
 

@@ -10,7 +10,7 @@ use chassis::backoff::Backoff;
 use protocol::id::{MatchId, NodeId, RoomId};
 use rpc::pb;
 use rpc::pb::rooms_client::RoomsClient;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::config::{ModeName, PlacingConfig, Region};
 use crate::nodes::{Chosen, Nodes};
@@ -61,6 +61,15 @@ pub(crate) enum PlaceError {
         #[source]
         source: Box<Status>,
     },
+    /// The mode's game or settings are none that a room can be made from: no node is better.
+    #[error("{node} cannot make a room of this mode")]
+    Invalid {
+        /// Who.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: Box<Status>,
+    },
     /// It did not answer in time.
     #[error("{0} did not answer in time")]
     Silent(NodeId),
@@ -89,6 +98,7 @@ pub(crate) async fn place(
         let Some(chosen) = chosen else { continue };
         match ask(nodes, &chosen, &order, config.deadline).await {
             Ok(room) => return Ok(room),
+            Err(error @ PlaceError::Invalid { .. }) => return Err(error),
             Err(error) => {
                 tracing::debug!(
                     r#match = %order.match_id,
@@ -123,6 +133,10 @@ async fn ask(
     let answer = tokio::time::timeout(deadline, client.create(request)).await;
     match answer {
         Err(_) => Err(PlaceError::Silent(chosen.node.clone())),
+        Ok(Err(status)) if status.code() == Code::InvalidArgument => Err(PlaceError::Invalid {
+            node: chosen.node.clone(),
+            source: Box::new(status),
+        }),
         Ok(Err(status)) => Err(PlaceError::Refused {
             node: chosen.node.clone(),
             source: Box::new(status),

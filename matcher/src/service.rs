@@ -63,7 +63,8 @@ pub struct Matcher {
     nodes: Nodes,
 }
 
-/// Builds a matcher. What is sent on `config` later takes effect at the next tick.
+/// Builds a matcher. What is sent on `config` later takes effect at the next tick, as far as the
+/// [configuration](crate::config) is live.
 ///
 /// # Errors
 /// [`BuildError`] if nothing could ever be played.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use client::address::Address;
 use client::{Client, Options};
 use e2e::racer::{Change, INPUT_EVERY, Racer};
-use protocol::control::{ClientMessage, ErrorCode, QueueJoin};
+use protocol::control::{ClientMessage, QueueJoin};
 use protocol::id::{Channel, PlayerId};
 use protocol::session::{Ended, SessionEvent};
 use rpc::token::{Access, Identity, Signer};
@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// A bot's token is good for this long; a bot that lives longer signs another.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// A bot that may not queue leaves its place after at least this long.
+const REFUSED: Duration = Duration::from_secs(2);
 
 /// What bots are called.
 const NAMES: [&str; 16] = [
@@ -164,13 +167,13 @@ impl Bot {
                 | Some(SessionEvent::Ended(
                     Ended::ByUs | Ended::Closed(_) | Ended::LoginNeeded(_),
                 )) => return,
-                // After a refusal that passes, such as a matcher that is out of reach.
-                Some(SessionEvent::Refused(error)) if error.code == ErrorCode::Unavailable => {
-                    tokio::time::sleep(Duration::from_millis(
-                        error.retry_after_ms.unwrap_or(1_000),
-                    ))
-                    .await;
-                    self.queue(&client).await;
+                // Whatever the reason, the pool makes another one; the pause keeps a lasting
+                // refusal from becoming a storm.
+                Some(SessionEvent::Refused(error)) if error.re.as_deref() == Some("queue.join") => {
+                    let pause =
+                        Duration::from_millis(error.retry_after_ms.unwrap_or(0)).max(REFUSED);
+                    tokio::time::sleep(pause).await;
+                    return;
                 }
                 Some(SessionEvent::Channel(attached)) if attached.ch == Channel::Match => {
                     if waiting.is_some() {

@@ -1,7 +1,7 @@
 //! PixelRush: one binary for every service.
 //!
 //! - `cli`: what can be asked for
-//! - `settings`, `secrets`: the configuration file and the keys
+//! - `settings`, `problems`, `secrets`: the configuration file, what is wrong with it, the keys
 //! - `service`: starts one service on an address
 //! - `single`: all services in one process, with bots
 //! - `bots`: clients that fill races
@@ -9,6 +9,7 @@
 
 mod bots;
 mod cli;
+mod problems;
 mod secrets;
 mod service;
 mod settings;
@@ -52,8 +53,11 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         return Ok(runtime.block_on(smoke::run(options)));
     }
     let settings = Settings::load(cli.config())?;
+    let problems = settings.problems();
+    if !problems.is_empty() {
+        return Err(Failure::Settings(problems.join("; ")));
+    }
     if cli.check() {
-        settings.gateway_is_whole()?;
         println!("the configuration is good");
         return Ok(ExitCode::SUCCESS);
     }

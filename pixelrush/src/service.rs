@@ -124,13 +124,19 @@ impl Host {
     /// Applies what can change while running, and names what cannot.
     pub(crate) fn reload(&self, new: Settings, telemetry: &Telemetry) {
         let old = self.settings();
+        let problems = new.problems();
+        if !problems.is_empty() {
+            tracing::error!(?problems, "reload refused, the old settings stay");
+            return;
+        }
         let (live, waiting) = old.changes(&new);
+        let new = old.with_live(&new);
         if let Err(error) = telemetry.set_level(&new.telemetry.level) {
             tracing::error!(%error, "reload refused, the old settings stay");
             return;
         }
         if let Some(gateway) = self.gateway.get() {
-            gateway.reload(new.gateway.clone());
+            gateway.reload(&new.gateway);
         }
         self.matcher.send_replace(Arc::new(new.matcher.clone()));
         self.settings.store(Arc::new(new));
@@ -224,8 +230,11 @@ impl Host {
 /// `pixelrush gateway`
 pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
-    settings.gateway_is_whole()?;
     let secrets = Secrets::read(&settings)?;
+    if settings.gateway.rooms.is_empty() {
+        let text = "gateway.rooms is empty; it lists the syncd nodes".to_owned();
+        return Err(Failure::Settings(text));
+    }
     let listener = listen(settings.gateway.listen)?;
     announce("gateway", &listener)?;
     let origins = Origins::of(&settings.gateway);
@@ -289,31 +298,5 @@ pub(crate) fn raise_file_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the limit of open files");
-    }
-}
-
-impl Settings {
-    /// Whether a gateway of its own has what it needs.
-    pub(crate) fn gateway_is_whole(&self) -> Result<(), Failure> {
-        let known: Vec<_> = self
-            .gateway
-            .rooms
-            .iter()
-            .map(|origin| &origin.name)
-            .collect();
-        let missing: Vec<_> = self
-            .matcher
-            .nodes
-            .iter()
-            .filter(|node| !known.contains(&&node.name))
-            .map(|node| node.name.to_string())
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Settings(format!(
-            "matcher.nodes names {}, which gateway.rooms does not: a gateway could not reach their rooms",
-            missing.join(", ")
-        )))
     }
 }

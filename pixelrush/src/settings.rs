@@ -82,6 +82,22 @@ impl Settings {
             })
     }
 
+    /// These settings with all of `new` that [`LIVE`] lists: what is in force after a reload.
+    pub(crate) fn with_live(&self, new: &Self) -> Self {
+        let mut settings = self.clone();
+        settings.telemetry.level = new.telemetry.level.clone();
+        settings.gateway = self.gateway.with_live(&new.gateway);
+        settings.matcher = matcher::Config {
+            node: self.matcher.node.clone(),
+            listen: self.matcher.listen,
+            nodes: self.matcher.nodes.clone(),
+            players: self.matcher.players,
+            mailbox: self.matcher.mailbox,
+            ..new.matcher.clone()
+        };
+        settings
+    }
+
     /// The settings as an operator may see them. Keys are files or hashes, so nothing is secret;
     /// hashes are blanked all the same.
     pub(crate) fn shown(&self) -> serde_json::Value {
@@ -134,6 +150,29 @@ mod tests {
                 keys(value, each);
             }
         }
+    }
+
+    #[test]
+    fn a_reload_puts_in_force_what_it_lists_as_live_and_nothing_else() {
+        let old = Settings::default();
+        let mut new = old.clone();
+        new.telemetry.level = "debug".to_owned();
+        new.gateway.limits.connections = 7;
+        new.gateway.heartbeat.interval = std::time::Duration::from_secs(3);
+        new.matcher.grace = std::time::Duration::from_secs(3);
+        new.matcher.players = 3;
+        new.bots.spare = 3;
+        let (live, _) = old.changes(&new);
+        let in_force = chassis::config::changes(&old, &old.with_live(&new));
+        assert_eq!(in_force, live);
+        assert_eq!(
+            live,
+            [
+                "gateway.limits.connections",
+                "matcher.grace",
+                "telemetry.level"
+            ]
+        );
     }
 
     #[test]

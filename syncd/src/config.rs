@@ -35,7 +35,8 @@ pub struct Config {
     /// How long a player's last input is held when no other has come.
     #[serde(with = "chassis::config::duration")]
     pub hold_input: Duration,
-    /// From the end of a game to the end of its room.
+    /// Longest from the end of a game to the end of its room, which stays for players who are out
+    /// of reach to fetch the result. Without such it ends after 10 s. It counts for `capacity`.
     #[serde(with = "chassis::config::duration")]
     pub linger: Duration,
     /// A room in which nobody is present for this long is ended.
@@ -63,7 +64,7 @@ impl Default for Config {
             snapshot_bytes: ByteSize(512),
             input_limit: NonZeroUsize::new(30).expect("not zero"),
             hold_input: Duration::from_millis(250),
-            linger: Duration::from_secs(10),
+            linger: Duration::from_secs(60),
             abandon_after: Duration::from_secs(60),
             mailbox: NonZeroUsize::new(16_384).expect("not zero"),
             record_for: Duration::from_secs(30),

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use protocol::control::{Data, ErrorCode, ErrorMessage};
 use protocol::id::PlayerId;
 use protocol::snapshot::{Schema, View};
 use serde::de::DeserializeOwned;
@@ -88,6 +89,23 @@ pub trait Game: Send {
     /// The player of `seat` is not connected any more.
     fn leave(&mut self, seat: Seat, departure: Departure);
 
+    /// The player of `from`, who is present, says `data` to the seat `to`, or to all. Between
+    /// steps; what it adds to `events` is told at once. Any JSON may come: a game that takes
+    /// messages judges them. This one takes none.
+    ///
+    /// # Errors
+    /// What the sender alone is told.
+    fn say(
+        &mut self,
+        _from: Seat,
+        _to: Option<Seat>,
+        _data: &Data,
+        _events: &mut Vec<GameEvent>,
+    ) -> Result<(), ErrorMessage> {
+        let text = "this game takes no messages";
+        Err(ErrorMessage::new(ErrorCode::BadMessage, text))
+    }
+
     /// Goes one tick on. `inputs` has an entry for each seat, in order.
     fn step(&mut self, inputs: &[SeatInput], events: &mut Vec<GameEvent>);
 
@@ -148,6 +166,14 @@ impl GameEvent {
     pub fn to_all(event: &impl Serialize) -> Self {
         Self {
             to: Audience::All,
+            payload: json(event),
+        }
+    }
+
+    /// An event for one seat. `event` must serialise as an object with `e`.
+    pub fn to_seat(seat: Seat, event: &impl Serialize) -> Self {
+        Self {
+            to: Audience::Seat(seat),
             payload: json(event),
         }
     }

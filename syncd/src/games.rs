@@ -1,6 +1,10 @@
 //! The games that this build can run.
+//!
+//! - [`race`]: cars on a track, simulated here
+//! - [`relay`]: messages between members, presence, a host; the members do the rest
 
 pub mod race;
+pub mod relay;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +39,6 @@ impl Games {
 
 impl Default for Games {
     fn default() -> Self {
-        Self::none().with(race::KIND)
+        Self::none().with(race::KIND).with(relay::KIND)
     }
 }

@@ -261,6 +261,7 @@ impl From<OpenError> for Status {
         match error {
             OpenError::Draining | OpenError::Busy => Self::unavailable(text),
             OpenError::Full(_) => Self::resource_exhausted(text),
+            OpenError::Failed(_) => Self::internal(text),
             OpenError::Ended(_) => Self::failed_precondition(text),
             OpenError::UnknownGame { .. } | OpenError::Setup(_) => Self::invalid_argument(text),
         }

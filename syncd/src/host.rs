@@ -1,6 +1,7 @@
 //! The node as a whole: which rooms there are, on which worker, and who is told of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::games::Games;
 use crate::results::Ending;
@@ -17,6 +19,10 @@ use crate::worker::Mail;
 
 /// Ended rooms that are remembered, so that a repeated request does not play a match again.
 const REMEMBERED: usize = 8_192;
+
+/// Ends that are told anew to who watches anew, and for how long: a matcher whose watch broke
+/// around the end of a match must not take it for lost. Over it the oldest are left out.
+const RECENT: (usize, Duration) = (1_024, Duration::from_secs(300));
 
 /// News that may wait for one watcher. Over it its stream is ended, and it starts anew from the
 /// list of open rooms.
@@ -50,6 +56,11 @@ struct Directory {
     rooms_on: Vec<usize>,
     ended: BTreeSet<RoomId>,
     ended_order: VecDeque<RoomId>,
+    /// Rooms that are gone, but whose result is still being recorded: as many as wait for it at
+    /// most.
+    untold: BTreeSet<RoomId>,
+    /// Ends that have been told, the oldest first; at most [`RECENT`].
+    recent: VecDeque<(Instant, pb::RoomEnded)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +94,8 @@ pub(crate) enum OpenError {
     UnknownGame { game: String, known: String },
     #[error("{0}")]
     Setup(#[from] crate::game::SetupError),
+    #[error("game {0:?} panicked at the start")]
+    Failed(String),
     #[error("the room's worker takes nothing")]
     Busy,
 }
@@ -102,6 +115,8 @@ impl Host {
                 rooms_on: vec![0; workers],
                 ended: BTreeSet::new(),
                 ended_order: VecDeque::new(),
+                untold: BTreeSet::new(),
+                recent: VecDeque::new(),
             }),
             rooms: watch::Sender::new(0),
             mailboxes: parts.mailboxes,
@@ -128,7 +143,10 @@ impl Host {
                 game: game.to_owned(),
                 known: self.games.names().collect::<Vec<_>>().join(", "),
             })?;
-        let room = Box::new(Room::new(kind, setup)?);
+        // Nothing is left of a room that panicked here.
+        let room = catch_unwind(AssertUnwindSafe(|| Room::new(kind, setup)))
+            .map_err(|_| OpenError::Failed(game.to_owned()))?;
+        let room = Box::new(room?);
         let Some(worker) = self.place(id)? else {
             return Ok(());
         };
@@ -161,33 +179,41 @@ impl Host {
     pub(crate) fn close(&self, room: RoomId) {
         let mut directory = self.directory.lock();
         directory.remember(room);
+        if directory.rooms.get(&room).is_some_and(|place| !place.over) {
+            directory.untold.insert(room);
+        }
         drop(directory);
         self.forget(room);
     }
 
     /// Tells those who watch that a room ended.
     pub(crate) fn tell_ended(&self, ending: &Ending) {
-        if let Some(place) = self.directory.lock().rooms.get_mut(&ending.room) {
-            place.over = true;
-        }
-        // Nobody watching is fine: who comes later gets the list.
-        let _ = self.news.send(pb::RoomEnded {
+        let ended = pb::RoomEnded {
             room: ending.room.0,
             r#match: ending.match_id.0,
             reason: ending.reason.as_str().to_owned(),
-        });
+        };
+        self.directory.lock().told(ending.room, ended.clone());
+        // Nobody watching is fine: who comes later gets the list.
+        let _ = self.news.send(ended);
     }
 
-    /// The rooms that have not ended, then what ends.
+    /// The rooms whose end has not been told and those that ended of late, then what ends.
     pub(crate) fn watch(&self) -> (pb::OpenRooms, broadcast::Receiver<pb::RoomEnded>) {
         // In this order, so that an end in between is told twice rather than not at all.
         let news = self.news.subscribe();
-        let directory = self.directory.lock();
-        let open = directory.rooms.iter().filter(|(_, place)| !place.over);
-        let rooms = open.map(|(room, _)| room.0).collect();
-        drop(directory);
+        let (rooms, ended) = {
+            let mut directory = self.directory.lock();
+            directory.forget_old(Instant::now());
+            let running = directory.rooms.iter().filter(|(_, place)| !place.over);
+            let running = running.map(|(room, _)| room);
+            let rooms = running.chain(&directory.untold).map(|room| room.0);
+            let ended = directory.recent.iter().map(|(_, ended)| ended.clone());
+            (rooms.collect(), ended.collect())
+        };
         let load = Some(self.load());
-        (pb::OpenRooms { rooms, load }, news)
+        let open = pb::OpenRooms { rooms, load, ended };
+        (open, news)
     }
 
     /// How busy the node is.
@@ -251,6 +277,26 @@ impl Host {
 }
 
 impl Directory {
+    fn told(&mut self, room: RoomId, ended: pb::RoomEnded) {
+        if let Some(place) = self.rooms.get_mut(&room) {
+            place.over = true;
+        }
+        self.untold.remove(&room);
+        let now = Instant::now();
+        self.forget_old(now);
+        if self.recent.len() == RECENT.0 {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, ended));
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let is_old = |at: &Instant| now.duration_since(*at) >= RECENT.1;
+        while self.recent.front().is_some_and(|(at, _)| is_old(at)) {
+            self.recent.pop_front();
+        }
+    }
+
     fn remember(&mut self, room: RoomId) {
         if self.ended.insert(room) {
             self.ended_order.push_back(room);

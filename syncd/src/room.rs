@@ -7,6 +7,8 @@
 //!
 //! - `command`: what comes in; `output`: what leaves
 //! - `member`: one seat: presence, inputs, event log
+//! - `ending`: when a game is over, and when its room is gone
+//! - `say`: messages between members, and their rate
 //! - `tell`: the JSON that clients get
 //!
 //! # Rules
@@ -14,19 +16,22 @@
 //!   [`Rules::hold_ticks`], then the seat is neutral.
 //! - At most [`Rules::input_limit`] steps wait for a seat: that is the rate check. Over it the
 //!   oldest are dropped and reported by `inputs.lost`.
-//! - A room is gone [`Rules::linger_ticks`] after its game is over, or after nobody was present
-//!   for [`Rules::abandon_ticks`].
+//! - A game that is over steps no more. Its room stays until everybody knows the result, at most
+//!   [`Rules::linger_ticks`].
+//! - A room is gone, too, after nobody was present for [`Rules::abandon_ticks`].
 
 mod command;
+mod ending;
 mod member;
 mod output;
+mod say;
 mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::attach::{Claim, Verdict, judge};
+use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
 use protocol::id::{MatchId, PlayerId, RoomId, SessionId, Tick};
@@ -81,7 +86,7 @@ pub struct Rules {
     pub input_limit: usize,
     /// How long the last input is held when none waits.
     pub hold_ticks: u32,
-    /// From the game's end to the room's.
+    /// Longest from the game's end to the room's.
     pub linger_ticks: u32,
     /// How long nobody may be present.
     pub abandon_ticks: u32,
@@ -147,6 +152,7 @@ impl Room {
             Command::Leave { seat, attempt } => self.detach(seat, attempt, Departure::Left),
             Command::Ack { seat, ack } => self.acknowledge(seat, ack),
             Command::Input { seat, input } => self.input(seat, &input),
+            Command::Say { seat, to, data } => self.say(seat, to, &data),
         }
     }
 
@@ -160,12 +166,9 @@ impl Room {
             .iter_mut()
             .map(|member| member.next_input(hold));
         self.inputs.extend(inputs);
-        let mut events = std::mem::take(&mut self.events);
-        self.game.step(&self.inputs, &mut events);
-        for event in events.drain(..) {
-            self.tell(event.to, &event.payload);
+        if !self.is_over() {
+            self.step_game();
         }
-        self.events = events;
         self.report_lost_inputs(out);
         self.check_end();
         self.flush(out);
@@ -226,7 +229,7 @@ impl Room {
 
     /// The connection that `seat` is attached by, or was last.
     pub fn attempt_of(&self, seat: Seat) -> Option<u32> {
-        Some(self.members.get(seat.index())?.claim?.attempt)
+        Some(self.members.get(seat.index())?.holder.current()?.attempt)
     }
 
     /// The seat of `player`.
@@ -249,7 +252,7 @@ impl Room {
         if member.presence == Presence::Left {
             return Applied::Refused(Refusal::Left);
         }
-        match judge(member.claim.as_ref(), &attach.claim) {
+        match member.holder.judge(&attach.claim) {
             Verdict::Accept => {}
             Verdict::Stale => return Applied::Refused(Refusal::Stale),
             Verdict::Replaced => return Applied::Refused(Refusal::Replaced),
@@ -270,7 +273,8 @@ impl Room {
             return Applied::Ignored;
         };
         // A detach that comes late must not undo a later attach.
-        let current = member.claim.is_some_and(|claim| claim.attempt == attempt);
+        let counts = member.holder.current();
+        let current = counts.is_some_and(|claim| claim.attempt == attempt);
         if !current || !member.is_present() {
             return Applied::Ignored;
         }
@@ -303,6 +307,15 @@ impl Room {
         }
     }
 
+    fn step_game(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        self.game.step(&self.inputs, &mut events);
+        for event in events.drain(..) {
+            self.tell(event.to, &event.payload);
+        }
+        self.events = events;
+    }
+
     fn tell(&mut self, to: Audience, payload: &Bytes) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if to == Audience::All || to == Audience::Seat(Seat(index as u16)) {
@@ -329,32 +342,6 @@ impl Room {
                 self.tell(Audience::Seat(seat), &tell::inputs_lost(range));
             }
         }
-    }
-
-    fn check_end(&mut self) {
-        if self.over_at.is_none() && self.game.is_over() {
-            self.over_at = Some(self.tick);
-            let result = tell::result(&self.setup.game.seats, &self.game.result());
-            let event = tell::ended(&result);
-            self.tell(Audience::All, &event);
-        }
-        let rules = &self.setup.rules;
-        if self.members.iter().any(Member::is_present) {
-            self.last_present = self.tick;
-        }
-        let lingered = self
-            .over_at
-            .is_some_and(|over| self.tick.0 - over.0 >= rules.linger_ticks);
-        let all_left = self
-            .members
-            .iter()
-            .all(|member| member.presence == Presence::Left);
-        let abandoned = self.tick.0 - self.last_present.0 >= rules.abandon_ticks;
-        self.ended = match (self.over_at, lingered || all_left || abandoned) {
-            (Some(_), true) => Some(EndReason::Finished),
-            (None, true) if abandoned => Some(EndReason::Abandoned),
-            _ => None,
-        };
     }
 
     /// Attachments that stand anew, then events.
@@ -430,19 +417,6 @@ impl Room {
             member.viewer.sent(self.tick, view);
         }
         out.extend(bodies.into_outputs());
-    }
-
-    fn close_channels(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        for (index, member) in self.members.iter().enumerate() {
-            if let Some(claim) = member.present_claim() {
-                out.push(Output::CloseChannel {
-                    seat: Seat(index as u16),
-                    session: claim.session,
-                    attempt: claim.attempt,
-                    reason,
-                });
-            }
-        }
     }
 
     fn state_for(&self, seat: Seat) -> String {

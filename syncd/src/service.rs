@@ -81,7 +81,8 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
 }
 
 impl Syncd {
-    /// Serves until the drain has begun and every room has ended, or the drain's deadline.
+    /// Serves until the drain has begun and every room has ended, or the drain's deadline. If one
+    /// of its tasks dies it begins the drain itself, and waits for no room.
     pub async fn serve(self, incoming: Incoming) {
         let _guard = self.drain.guard();
         let stop = CancellationToken::new();
@@ -119,8 +120,14 @@ impl Syncd {
             }
         };
         if let Err(error) = served {
-            ready.unready("the transport failed");
             tracing::error!(error = %Chain(&error), "syncd does not serve any more");
+        }
+        if !drain.is_draining() {
+            // Rooms of a worker that is gone stand still: better that the process ends, so that
+            // its matches count as lost and new ones go elsewhere.
+            ready.unready("a task of it failed");
+            tracing::error!("syncd failed; the process ends");
+            drain.begin();
         }
         // Workers first, which lets go of the recorder, which writes what it has.
         stop.cancel();
@@ -149,6 +156,7 @@ impl Syncd {
     }
 
     fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let drain = self.drain;
         let (endings, ended) = mpsc::channel::<Ending>(self.config.capacity.get());
         let mut tasks: Vec<JoinHandle<()>> = self
             .mailboxes
@@ -156,7 +164,7 @@ impl Syncd {
             .enumerate()
             .map(|(index, mailbox)| {
                 let worker = Worker::new(index, self.host.clone(), mailbox, endings.clone());
-                self.drain.spawn("worker", worker.run(stop.clone()))
+                spawn_vital(&drain, "worker", stop, worker.run(stop.clone()))
             })
             .collect();
         let recorder = Recorder {
@@ -165,7 +173,21 @@ impl Syncd {
             record_for: self.config.record_for,
             endings: ended,
         };
-        tasks.push(self.drain.spawn("recorder", recorder.run()));
+        tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
         tasks
     }
+}
+
+/// Spawns a task that the service is nothing without: when it ends, the service stops.
+fn spawn_vital(
+    drain: &Drain,
+    name: &'static str,
+    stop: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let stop = stop.clone().drop_guard();
+    drain.spawn(name, async move {
+        let _stop = stop;
+        task.await;
+    })
 }

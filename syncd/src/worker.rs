@@ -6,9 +6,9 @@
 mod deliver;
 mod hosted;
 mod lines;
+mod say;
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use protocol::attach::Claim;
@@ -141,11 +141,10 @@ impl Worker {
             Inbound::Ack { session, ack } => self.acknowledge(link.id(), session, ack),
             Inbound::Input { session, input } => {
                 if let Some((hosted, seat)) = self.attached(link.id(), session) {
-                    hosted.room.apply(Command::Input { seat, input });
+                    hosted.apply(Command::Input { seat, input });
                 }
             }
-            // No game of this build takes messages.
-            Inbound::Text { session, .. } => tracing::debug!(%session, "text for a room ignored"),
+            Inbound::Text { session, text } => self.text(link, session, &text),
         }
     }
 
@@ -155,20 +154,25 @@ impl Worker {
         }
         let (session, attempt) = (request.claim.session, request.claim.attempt);
         let hosted = request.room.and_then(|room| self.rooms.get_mut(&room));
-        let Some(hosted) = hosted.filter(|hosted| !hosted.failed) else {
+        let Some(hosted) = hosted.filter(|hosted| !hosted.has_failed()) else {
             let batch = self.lines.batch(link);
             batch.refused(session, attempt, &room_unknown());
             return;
         };
         let id = hosted.room.id();
-        let applied = hosted.room.apply(Command::Attach(Attach {
+        let applied = hosted.apply(Command::Attach(Attach {
             player: request.player,
             claim: request.claim,
             mode: request.mode,
             epoch: Epoch(rand::random::<u32>().max(1)),
         }));
         match applied {
-            Applied::Attached { seat, previous } => {
+            // The game failed at it.
+            None => self
+                .lines
+                .batch(link)
+                .refused(session, attempt, &room_unknown()),
+            Some(Applied::Attached { seat, previous }) => {
                 let before = hosted.attached[seat.index()].replace((link.id(), session));
                 if let (Some((stream, _)), Some(previous)) = (before, previous) {
                     self.cut_off(stream, &previous, &request.claim);
@@ -177,8 +181,10 @@ impl Worker {
                 self.move_from(elsewhere, (id, seat), session);
                 self.lines.batch(link);
             }
-            Applied::Refused(refusal) => self.refuse(link, &request.claim, refusal),
-            Applied::Done | Applied::Ignored => unreachable!("an attach is decided"),
+            Some(Applied::Refused(refusal)) => self.refuse(link, &request.claim, refusal),
+            Some(Applied::Done | Applied::Ignored | Applied::Unsaid(_)) => {
+                unreachable!("an attach is decided")
+            }
         }
     }
 
@@ -235,7 +241,7 @@ impl Worker {
             true => Command::Leave { seat, attempt },
             false => Command::Detach { seat, attempt },
         };
-        if hosted.room.apply(command) == Applied::Done {
+        if hosted.apply(command) == Some(Applied::Done) {
             hosted.attached[seat.index()] = None;
             self.sessions.remove(&session);
         }
@@ -243,7 +249,7 @@ impl Worker {
 
     fn acknowledge(&mut self, stream: StreamId, session: SessionId, ack: Ack) {
         if let Some((hosted, seat)) = self.attached(stream, session) {
-            hosted.room.apply(Command::Ack { seat, ack });
+            hosted.apply(Command::Ack { seat, ack });
         }
     }
 
@@ -253,7 +259,7 @@ impl Worker {
         let (room, seat) = *self.sessions.get(&session)?;
         let hosted = self.rooms.get_mut(&room)?;
         let current = hosted.attached[seat.index()] == Some((stream, session));
-        (current && !hosted.failed).then_some((hosted, seat))
+        (current && !hosted.has_failed()).then_some((hosted, seat))
     }
 
     /// Players who came by a stream that ended are away until they come by another one.
@@ -276,15 +282,8 @@ impl Worker {
     fn step(&mut self) {
         self.tick = self.tick.wrapping_add(1);
         let mut outputs = std::mem::take(&mut self.outputs);
-        for hosted in self.rooms.values_mut().filter(|hosted| !hosted.failed) {
-            // A game with a bug ends its own room, not those of everybody.
-            let stepped = catch_unwind(AssertUnwindSafe(|| hosted.room.step(&mut outputs)));
-            if stepped.is_err() {
-                hosted.failed = true;
-                tracing::error!(room = %hosted.room.id(), "a room's game panicked; the room is closed");
-                outputs.clear();
-                outputs.extend(hosted.closings());
-            }
+        for hosted in self.rooms.values_mut() {
+            hosted.step(&mut outputs);
             for output in outputs.drain(..) {
                 deliver(&mut self.lines, &hosted.attached, output, &self.meters);
             }
@@ -305,7 +304,7 @@ impl Worker {
                 permit.send(hosted.ending());
                 hosted.reported = true;
             }
-            if hosted.reported && (hosted.failed || hosted.room.ended().is_some()) {
+            if hosted.reported && hosted.is_gone() {
                 gone.push(*id);
             }
         }

@@ -12,5 +12,7 @@ mod fake;
 mod attach;
 #[path = "it/race.rs"]
 mod race;
+#[path = "it/relay.rs"]
+mod relay;
 #[path = "it/rooms.rs"]
 mod rooms;

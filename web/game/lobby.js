@@ -114,8 +114,7 @@ export class Lobby extends EventTarget {
 
   #handleMatchState({ state, recovered }) {
     if (state?.match && state.match.room === this.#left) {
-      // The leave is on its way; what is wanted since comes after it.
-      if (this.#wanted) this.#client.joinQueue(this.#mode);
+      // The client says the leave again, and then what is wanted since.
     } else if (state?.match) {
       this.#joinRoom(state.match);
     } else if (state?.queue) {

@@ -4,7 +4,7 @@
  */
 
 import { Backoff } from './backoff.js';
-import { queueJoinMessage, queueLeaveMessage, roomLeaveMessage, SUBPROTOCOL } from './control.js';
+import { SUBPROTOCOL } from './control.js';
 import { Session } from './session.js';
 import { SnapshotDecoder } from './snapshot.js';
 
@@ -55,8 +55,6 @@ export class Client {
   #decoder = null;
   /** When to ask again, by what was refused: at most one timer each. */
   #retries = new Map();
-  /** What was left while there was no connection: said when there is one. At most one of each. */
-  #leavings = { queue: false, room: false };
 
   /** @param {ClientOptions} options */
   constructor(options) {
@@ -113,7 +111,6 @@ export class Client {
     this.#run += 1;
     const token = await this.#token();
     if (token === null) return;
-    this.#leavings = { queue: false, room: false };
     const config = {
       ...this.#options.session,
       addresses: this.#options.addresses.length,
@@ -144,16 +141,14 @@ export class Client {
    */
   joinQueue(mode, options = {}) {
     this.#queue = { mode, options };
-    this.#leavings.queue = false;
-    this.#session?.send(queueJoinMessage(mode, options));
+    this.#session?.joinQueue(mode, options);
     this.#drive();
   }
 
   /** Leaves the queue. */
   leaveQueue() {
     this.#queue = null;
-    this.#leavings.queue = this.#isAway;
-    this.#session?.send(queueLeaveMessage());
+    this.#session?.leaveQueue();
     this.#drive();
   }
 
@@ -165,18 +160,30 @@ export class Client {
     // A resume brings the room back by itself.
     if (ticket === this.#room) return;
     this.#room = ticket;
-    this.#leavings.room = false;
     this.#session?.joinRoom(ticket);
     this.#drive();
   }
 
   /** Leaves the room for good. */
   leaveRoom() {
-    this.#leavings.room = this.#isAway && this.#room !== null;
     this.#room = null;
     this.#decoder = null;
     this.#session?.leaveRoom();
     this.#drive();
+  }
+
+  /**
+   * Says something to the members of the room, if its game takes messages; they get it as the
+   * game's event, `relay.said` in a relay room. Nothing is kept for later: what is said while the
+   * room does not answer, or just before a connection is lost, may be said again by the caller.
+   * @param {unknown} data any JSON value, at most 1 KiB as text
+   * @param {number} [to] the seat that it is for; absent: everyone, this player among them
+   * @returns {boolean} whether it went out
+   */
+  say(data, to) {
+    const sent = this.#session?.say(data, to) ?? false;
+    this.#drive();
+    return sent;
   }
 
   /**
@@ -191,11 +198,6 @@ export class Client {
   flushInputs() {
     this.#session?.flushInputs(this.#now());
     this.#drive();
-  }
-
-  /** Whether a connection was lost and is coming back. */
-  get #isAway() {
-    return this.#session !== null && !['live', 'ended'].includes(this.#session.state);
   }
 
   /** Does what is due, tells what is new, and sleeps until the next deadline. */
@@ -303,9 +305,6 @@ export class Client {
 
   #handle(event) {
     switch (event.type) {
-      case 'welcome':
-        this.#sayLeavings();
-        break;
       case 'snapshot':
         this.#handleSnapshot(event.snapshot);
         return;
@@ -332,12 +331,6 @@ export class Client {
     this.#emit(event.type, event);
   }
 
-  #sayLeavings() {
-    if (this.#leavings.queue) this.#session?.send(queueLeaveMessage());
-    if (this.#leavings.room) this.#session?.send(roomLeaveMessage());
-    this.#leavings = { queue: false, room: false };
-  }
-
   #handleChannel({ channel, recovered, state }) {
     if (channel === 'match') {
       this.#rejoinQueue(state);
@@ -357,10 +350,9 @@ export class Client {
 
   /** A `queue.join` may have been lost with a connection; joining twice keeps the place. */
   #rejoinQueue(state) {
-    if (state?.match) this.#queue = null;
-    if (this.#queue && !state?.queue) {
-      this.#session?.send(queueJoinMessage(this.#queue.mode, this.#queue.options));
-    }
+    // What is wanted since a match was left comes after the leave, which the session says again.
+    if (state?.match && !this.#session?.hasLeft(state.match)) this.#queue = null;
+    if (this.#queue && !state?.queue) this.#session?.joinQueue(this.#queue.mode, this.#queue.options);
   }
 
   /** What may be tried again is, if the player still wants it by then. */
@@ -377,7 +369,7 @@ export class Client {
     if (what === 'room.join') {
       if (this.#room !== null) this.#session?.joinRoom(this.#room);
     } else if (this.#queue) {
-      this.#session?.send(queueJoinMessage(this.#queue.mode, this.#queue.options));
+      this.#session?.joinQueue(this.#queue.mode, this.#queue.options);
     }
     this.#drive();
   }

@@ -1,4 +1,4 @@
-/** How a session behaves. */
+/** How a session behaves, and what it asks for and tells. */
 
 /**
  * @typedef {object} SessionConfig
@@ -12,6 +12,13 @@
  *   so long makes the next loss a first one again
  * @property {number} inputWidth bits of one step of input
  * @property {number} inputLimit most steps of input kept for a resume
+ *
+ * @typedef {{type: "connect", address: number} | {type: "text", text: string}
+ *   | {type: "binary", bytes: Uint8Array<ArrayBuffer>}
+ *   | {type: "close", code: number, reason: string} | {type: "drop"}} Output
+ *   `connect` replaces any connection there is; `drop` abandons it without waiting for the peer
+ *
+ * @typedef {{type: string} & Record<string, any>} SessionEvent see the table in README.md
  */
 
 /** @type {Readonly<SessionConfig>} */

@@ -87,6 +87,14 @@ export function queueJoinMessage(mode, options = {}) {
   return JSON.stringify({ t: 'queue.join', mode, regions: options.regions, party: options.party });
 }
 
+/**
+ * An instance id: names the running client.
+ * @param {() => number} random a number from 0 up to 1
+ */
+export function newInstance(random) {
+  return `in_${hex32(random)}${hex32(random)}`;
+}
+
 /** Leaves the queue. */
 export function queueLeaveMessage() {
   return JSON.stringify({ t: 'queue.leave' });
@@ -103,6 +111,15 @@ export function roomJoinMessage(ticket) {
 /** Leaves the room for good. */
 export function roomLeaveMessage() {
   return JSON.stringify({ t: 'room.leave' });
+}
+
+/**
+ * Says something to the members of the room.
+ * @param {unknown} data any JSON value, at most 1 KiB as text
+ * @param {number} [to] the seat that it is for; absent: everyone
+ */
+export function roomSayMessage(data, to) {
+  return JSON.stringify({ t: 'room.say', data, to });
 }
 
 /** What each type must have, with a test for each field; a name that ends in `?` may be absent. */
@@ -176,4 +193,8 @@ function isPair(value) {
 
 function isChannel(value) {
   return value === 'match' || value === 'room';
+}
+
+function hex32(random) {
+  return Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0');
 }

@@ -13,6 +13,7 @@ export {
   queueLeaveMessage,
   roomJoinMessage,
   roomLeaveMessage,
+  roomSayMessage,
   SUBPROTOCOL,
   VERSION,
 } from './control.js';

@@ -65,6 +65,25 @@ export class RoomPart {
     return true;
   }
 
+  /**
+   * Frames with the steps that wait, while the room answers.
+   * @param {number} now
+   * @param {import("./cursor.js").Position | null} at what the client has of the room's channel
+   */
+  *takeInputs(now, at) {
+    if (!this.attached || !at) return;
+    for (;;) {
+      const frame = this.inputs.pollTransmit(now, at, this.newestSnapshot);
+      if (!frame) return;
+      yield frame;
+    }
+  }
+
+  /** @returns {number | null} when inputs go out again */
+  pollTimeout() {
+    return this.attached ? this.inputs.pollTimeout() : null;
+  }
+
   /** No snapshot is there to build on any more: the room has to send a whole one. */
   forgetSnapshots() {
     this.#snapshots = [];

@@ -8,22 +8,22 @@
 import { Backoff } from './backoff.js';
 import { CloseCode, Retry } from './close.js';
 import { DEFAULTS, firstPaces, paces } from './config.js';
-import { helloMessage, parseServerMessage, roomJoinMessage, roomLeaveMessage } from './control.js';
+import {
+  helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
+  roomLeaveMessage,
+  roomSayMessage,
+} from './control.js';
 import { Cursor } from './cursor.js';
 import { decodeFrame, encodeFrame } from './frame.js';
+import { Leaving } from './leaving.js';
 import { Link } from './link.js';
 import { RoomPart } from './room.js';
 import { Timers } from './timers.js';
 
 /**
  * @typedef {import("./frame.js").Channel} Channel
- *
- * @typedef {{type: "connect", address: number} | {type: "text", text: string}
- *   | {type: "binary", bytes: Uint8Array<ArrayBuffer>}
- *   | {type: "close", code: number, reason: string} | {type: "drop"}} Output
- *   `connect` replaces any connection there is; `drop` abandons it without waiting for the peer
- *
- * @typedef {{type: string} & Record<string, any>} SessionEvent see the table in README.md
+ * @typedef {import("./config.js").Output} Output
+ * @typedef {import("./config.js").SessionEvent} SessionEvent
  */
 
 export class Session {
@@ -40,6 +40,7 @@ export class Session {
   /** @type {string | null} */
   #resume = null;
   #room;
+  #leaving = new Leaving();
   /** @type {Link | null} */
   #link = null;
   #cursors = { match: new Cursor('match'), room: new Cursor('room') };
@@ -62,7 +63,7 @@ export class Session {
     this.#config = { ...DEFAULTS, ...config };
     this.#token = token;
     this.#random = random;
-    this.#instance = `in_${hex32(random)}${hex32(random)}`;
+    this.#instance = newInstance(random);
     this.#address = Math.floor(random() * this.#config.addresses);
     this.#backoff = new Backoff(this.#config.backoff, this.#config.backoffLimit, random);
     this.#room = new RoomPart(this.#config.inputWidth, this.#config.inputLimit);
@@ -104,6 +105,11 @@ export class Session {
     return this.#room.ticket !== null;
   }
 
+  /** Whether the player has left this `match` of a state, and the server may not know yet. */
+  hasLeft(match) {
+    return this.#leaving.hasLeft(match);
+  }
+
   /** Inputs that are not settled. */
   get inputs() {
     return this.#room.inputs;
@@ -122,7 +128,7 @@ export class Session {
     if (this.#state !== 'connecting') return;
     this.#state = 'greeting';
     this.#link = new Link(firstPaces(this.#config), this.#random, now);
-    this.#say(helloMessage({
+    const text = helloMessage({
       token: this.#resume === null ? this.#token : undefined,
       resume: this.#resume ?? undefined,
       instance: this.#instance,
@@ -133,7 +139,8 @@ export class Session {
         room: this.#cursors.room.position ?? undefined,
       },
       room: this.#room.ticket ?? undefined,
-    }));
+    });
+    this.#outputs.push({ type: 'text', text });
   }
 
   /**
@@ -143,19 +150,12 @@ export class Session {
    */
   handleClosed(now, code) {
     if (this.#state === 'paused' || this.#state === 'ended') return;
-    switch (Retry.after(code)) {
-      case 'never':
-        this.#end('closed', code);
-        break;
-      case 'login':
-        this.#handleTokenRefused(now, code);
-        break;
-      case 'same':
-        this.#retry(now, code, false);
-        break;
-      default:
-        this.#retry(now, code, true);
-    }
+    const retry = Retry.after(code);
+    const stale = retry === 'login' && this.#resume !== null;
+    if (stale) this.#resume = null; // the login may still be good
+    if (retry === 'never') this.#end('closed', code);
+    else if (retry === 'login' && !stale) this.#end('login_needed', code);
+    else this.#retry(now, code, retry === 'elsewhere');
   }
 
   /** A text message came. */
@@ -201,14 +201,20 @@ export class Session {
   }
 
   /**
-   * Sends a control message. While not connected it is refused: what matters is asked again
-   * after a resume by whoever wanted it.
-   * @param {string} text
+   * Asks for a place in a queue. While not connected it is refused: ask again after a resume.
+   * @param {string} mode
+   * @param {Parameters<typeof queueJoinMessage>[1]} [options]
    * @returns {boolean} whether it went out
    */
-  send(text) {
-    if (this.isLive) this.#say(text);
-    return this.isLive;
+  joinQueue(mode, options) {
+    const first = this.#leaving.joinQueue(this.isLive);
+    if (first !== null) this.#say(first);
+    return this.#say(queueJoinMessage(mode, options));
+  }
+
+  /** Leaves the queue; if the word is lost, the server is told once it shows that it does not know. */
+  leaveQueue() {
+    this.#leaving.leaveQueue(this.#say(queueLeaveMessage()));
   }
 
   /**
@@ -218,16 +224,28 @@ export class Session {
   joinRoom(ticket) {
     if (this.#room.ticket !== ticket) this.#closeRoom();
     else if (this.#room.attached) return;
+    this.#leaving.enterRoom();
     this.#room.ticket = ticket;
-    this.send(roomJoinMessage(ticket));
+    this.#say(roomJoinMessage(ticket));
   }
 
-  /** Leaves the room for good. */
+  /** Leaves the room for good; the word is not lost, as with {@link leaveQueue}. */
   leaveRoom() {
-    if (this.wantsRoom) this.send(roomLeaveMessage());
+    const { ticket } = this.#room;
+    if (ticket !== null) this.#leaving.leaveRoom(ticket, this.#say(roomLeaveMessage()));
     this.#closeRoom();
     // A room that did not answer is not waited for any more; a connection still is.
     if (this.isLive) this.#lostAt = null;
+  }
+
+  /**
+   * Says something to the members of the room. While the room does not answer it is refused.
+   * @param {unknown} data
+   * @param {number} [to]
+   * @returns {boolean} whether it went out
+   */
+  say(data, to) {
+    return this.isInRoom && this.#say(roomSayMessage(data, to));
   }
 
   /**
@@ -244,11 +262,8 @@ export class Session {
    * 50 ms while in a room, also when there is no new step: old ones may have to go out again.
    */
   flushInputs(now) {
-    const at = this.#cursors.room.position;
-    if (!this.isLive || !this.#room.attached || !at) return;
-    for (;;) {
-      const frame = this.#room.inputs.pollTransmit(now, at, this.#room.newestSnapshot);
-      if (!frame) return;
+    if (!this.isLive) return;
+    for (const frame of this.#room.takeInputs(now, this.#cursors.room.position)) {
       this.#outputs.push({ type: 'binary', bytes: encodeFrame(frame) });
       this.#link?.acknowledgedByInput();
     }
@@ -283,6 +298,8 @@ export class Session {
   pollOutput(now) {
     const output = this.#outputs.shift();
     if (output) return output;
+    const leave = this.isLive ? this.#leaving.pollTransmit(now) : null;
+    if (leave !== null) return { type: 'text', text: leave };
     const frame = this.isLive ? this.#link?.pollTransmit(now) : null;
     return frame ? { type: 'binary', bytes: encodeFrame(frame) } : null;
   }
@@ -294,10 +311,10 @@ export class Session {
 
   /** @returns {number | null} when to call {@link handleTimeout} next */
   pollTimeout() {
-    const inputs = this.#room.attached ? this.#room.inputs.pollTimeout() : null;
-    const deadlines = [this.#timers.next(), this.#link?.pollTimeout() ?? null, inputs];
-    const armed = deadlines.filter((deadline) => deadline !== null);
-    return armed.length > 0 ? Math.min(...armed) : null;
+    const parts = [this.#room.pollTimeout(), this.#leaving.pollTimeout(), this.#link?.pollTimeout()];
+    const deadlines = [this.#timers.next(), ...parts];
+    const next = Math.min(...deadlines.map((deadline) => deadline ?? Infinity));
+    return next === Infinity ? null : next;
   }
 
   #handleControl(now, message) {
@@ -316,6 +333,7 @@ export class Session {
         this.#handleChannelClosed(now, message);
         break;
       case 'queue.state':
+        this.#leaving.handleQueued();
         this.#tell('queueState', { state: message });
         break;
       case 'goaway':
@@ -353,6 +371,8 @@ export class Session {
       this.#tellGivenUp(this.#room.handleAttached(goesOn));
       this.#link?.setActive(now, true);
       this.#restored(now);
+    } else {
+      this.#leaving.handleState(now, state);
     }
     this.#tell('channel', { channel: ch, epoch, offset, recovered, state: state ?? null });
   }
@@ -361,19 +381,24 @@ export class Session {
     if (ch === 'room') {
       this.#room.attached = false;
       this.#lostAt ??= now;
+    } else {
+      this.#leaving.handleLost();
     }
     this.#tell('channelLost', { channel: ch, reason });
   }
 
   #handleChannelClosed(now, { ch, reason }) {
-    // The answer to a leave can come when the client is on its way into the next room.
-    const ofAnEarlierRoom = reason === 'left' && !this.#room.attached;
-    if (ch === 'room' && !ofAnEarlierRoom) this.#loseRoom(now);
+    if (ch === 'room') {
+      // The answer to a leave: of a room that is forgotten, maybe on the way into the next.
+      if (reason === 'left' && !this.#room.attached) return;
+      this.#loseRoom(now);
+    }
     this.#tell('channelClosed', { channel: ch, reason });
   }
 
   #handleRefusal(now, error) {
     if (error.re === 'room.join' && error.retry_after_ms == null) this.#loseRoom(now);
+    this.#leaving.handleRefused(now, error);
     this.#tell('refused', { error });
   }
 
@@ -382,7 +407,9 @@ export class Session {
     const arrival = cursor.handleEvent(event);
     const ack = cursor.ack(arrival === 'missing');
     if (ack) this.#link?.acknowledge(now, ack);
-    if (arrival === 'apply') this.#tell('event', { event });
+    if (arrival !== 'apply') return;
+    if (event.channel === 'match') this.#leaving.handleEvent(event.payload);
+    this.#tell('event', { event });
   }
 
   #handleSnapshot(now, snapshot) {
@@ -409,13 +436,6 @@ export class Session {
     this.#outputs.push({ type: 'connect', address: this.#address });
   }
 
-  #handleTokenRefused(now, code) {
-    const fallBack = this.#resume !== null;
-    this.#resume = null;
-    if (fallBack) this.#retry(now, code, false);
-    else this.#end('login_needed', code);
-  }
-
   #retry(now, code, elsewhere) {
     if (this.isLive) {
       this.#lostAt ??= this.#link?.lastHeard ?? now;
@@ -426,6 +446,7 @@ export class Session {
     this.#outputs = [{ type: 'drop' }];
     this.#link = null;
     this.#room.attached = false;
+    this.#leaving.handleLost();
     this.#state = 'paused';
     this.#timers.stop('connect');
     if (elsewhere) this.#address = (this.#address + 1) % this.#config.addresses;
@@ -442,6 +463,7 @@ export class Session {
     this.#state = 'ended';
     this.#link = null;
     this.#room.attached = false;
+    this.#leaving.handleLost();
     this.#timers.clear();
     this.#outputs = [{ type: 'drop' }];
     this.#tell('ended', { why, code });
@@ -459,8 +481,10 @@ export class Session {
     this.#restored(now);
   }
 
+  /** Says it, if there is a connection; gives whether. */
   #say(text) {
-    this.#outputs.push({ type: 'text', text });
+    if (this.isLive) this.#outputs.push({ type: 'text', text });
+    return this.isLive;
   }
 
   /** @param {import("./input.js").InputRange | null} range */
@@ -471,8 +495,4 @@ export class Session {
   #tell(type, body) {
     this.#events.push({ type, ...body });
   }
-}
-
-function hex32(random) {
-  return Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0');
 }

@@ -125,6 +125,26 @@ test('a snapshot that cannot be decoded makes the room send a whole one', async 
   assert.equal(sockets[0].sent.find(({ kind }) => kind === 'input')?.snapshot, 0);
 });
 
+test('a message goes to the room that answers, and is not kept for later', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  assert.equal(client.say('too early'), false);
+  sockets[0].say(roomChannel());
+  assert.equal(client.say({ hi: [1, null] }), true);
+  assert.equal(client.say(null, 0), true);
+  const said = (socket) => socket.sent.filter(({ t }) => t === 'room.say');
+  assert.deepEqual(said(sockets[0]), [
+    { t: 'room.say', data: { hi: [1, null] } },
+    { t: 'room.say', data: null, to: 0 },
+  ]);
+  sockets[0].end(1006);
+  assert.equal(client.say('away'), false);
+  pass(0);
+  sockets[1].open();
+  sockets[1].say(welcome());
+  assert.deepEqual(said(sockets[1]), []);
+});
+
 test('a room that may be entered later is asked for again', async () => {
   const { client } = await welcomed();
   client.joinRoom('ticket');
@@ -161,23 +181,39 @@ test('the answer to a leave does not take the next room away', async () => {
   assert.deepEqual(joins.map(({ ticket }) => ticket), ['one', 'two', 'two']);
 });
 
-test('what is left while there is no connection is said when there is one', async () => {
+test('what is left while there is no connection is said when there is one, and what is wanted since after it', async () => {
   const { client } = await welcomed();
+  const match = { match: 'mt_1', mode: 'race', room: 'rm_1', ticket: 'ticket' };
+  sockets[0].say(matchChannel({ queue: null, match }));
   client.joinRoom('ticket');
   sockets[0].say(roomChannel());
   sockets[0].end(1006);
   client.leaveRoom();
-  client.leaveQueue();
+  client.joinQueue('race');
   pass(0);
   sockets[1].open();
   sockets[1].say(welcome());
-  assert.deepEqual(sockets[1].sent.flatMap(({ t }) => t ?? []), ['hello', 'queue.leave', 'room.leave']);
+  sockets[1].say(matchChannel({ queue: null, match }));
+  assert.deepEqual(sockets[1].sent.flatMap(({ t }) => t ?? []), ['hello', 'room.leave', 'queue.join']);
   assert.equal(sockets[1].sent[0].room, undefined);
   sockets[1].end(1006);
   pass(100);
   sockets[2].open();
   sockets[2].say(welcome());
-  assert.ok(!sockets[2].sent.some(({ t }) => t === 'room.leave'), 'once');
+  sockets[2].say(matchChannel({ queue: { mode: 'race', waiting_ms: 1 }, match: null }));
+  assert.deepEqual(sockets[2].sent.flatMap(({ t }) => t ?? []), ['hello'], 'once');
+});
+
+test('a leave that is refused for now is said again in its time', async () => {
+  const { client } = await welcomed();
+  client.joinRoom('ticket');
+  client.leaveRoom();
+  sockets[0].say({ t: 'error', code: 'unavailable', message: 'overloaded', re: 'room.leave', retry_after_ms: 500 });
+  const leaves = () => sockets[0].sent.filter(({ t }) => t === 'room.leave').length;
+  pass(499);
+  assert.equal(leaves(), 1);
+  pass(1);
+  assert.equal(leaves(), 2);
 });
 
 test('a session that was replaced leaves nothing behind for the next one to say', async () => {
@@ -189,6 +225,7 @@ test('a session that was replaced leaves nothing behind for the next one to say'
   await client.start();
   sockets[1].open();
   sockets[1].say(welcome());
+  sockets[1].say(matchChannel({ queue: null, match: { match: 'mt_1', mode: 'race', room: 'rm_1', ticket: 'ticket' } }));
   assert.deepEqual(sockets[1].sent.flatMap(({ t }) => t ?? []), ['hello'], 'the other tab may be racing there');
 });
 

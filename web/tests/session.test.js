@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { CloseCode, queueJoinMessage } from '../sdk/index.js';
+import { CloseCode } from '../sdk/index.js';
 import {
   WELCOME,
   eventFrame,
@@ -115,7 +115,7 @@ test('a gateway that does not answer hello in time is given up', () => {
 
 test('what is said while not connected is refused', () => {
   const session = fresh(1);
-  assert.equal(session.send(queueJoinMessage('race')), false);
+  assert.equal(session.joinQueue('race'), false);
 });
 
 test('what cannot be read is told and changes nothing', () => {

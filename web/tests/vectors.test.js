@@ -23,6 +23,7 @@ import {
   Retry,
   roomJoinMessage,
   roomLeaveMessage,
+  roomSayMessage,
   SnapshotDecoder,
   SUBPROTOCOL,
   VERSION,
@@ -83,6 +84,7 @@ test('control messages that a client writes are those that the server reads', ()
     'queue.leave': queueLeaveMessage,
     'room.join': ({ ticket }) => roomJoinMessage(ticket),
     'room.leave': roomLeaveMessage,
+    'room.say': ({ data, to }) => roomSayMessage(data, to),
   };
   const read = vectors.client_messages.filter(({ message }) => message);
   assert.ok(read.length > 0);

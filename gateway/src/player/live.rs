@@ -21,6 +21,10 @@ use crate::outbox::Item;
 use crate::registry::Registration;
 use crate::upstream::{NodeLink, QueueFull};
 
+/// Most bytes of a control message that goes on to an origin. A full batch of them stays far
+/// below what one message between the services may have.
+const MAX_FORWARDED: usize = 2 * 1024;
+
 /// A logged-in connection.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -112,9 +116,11 @@ impl Live {
         match message {
             ClientMessage::RoomJoin(RoomJoin { ticket }) => self.join_room(edge, &ticket, None),
             ClientMessage::RoomLeave(_) => {
+                self.registration.outbox().expect_answer(Channel::Room);
                 self.leave_node(true);
                 self.to_matcher(edge, "room.leave", text)
             }
+            ClientMessage::RoomSay(_) => self.to_room("room.say", text),
             ClientMessage::QueueJoin(_) => self.to_matcher(edge, "queue.join", text),
             ClientMessage::QueueLeave(_) => self.to_matcher(edge, "queue.leave", text),
             ClientMessage::Hello(_) => Ok(()), // the caller has answered it
@@ -176,15 +182,35 @@ impl Live {
     }
 
     fn to_matcher(&self, edge: &Edge, kind: &str, text: &str) -> Result<(), ErrorMessage> {
-        edge.upstream
-            .matcher
-            .text(self.claim.session, text.to_owned())
-            .map_err(|_| {
-                let text = "the matcher is overloaded; try again";
-                ErrorMessage::new(ErrorCode::Unavailable, text)
-                    .re(kind)
-                    .retry_after_ms(500)
-            })
+        self.forward(&edge.upstream.matcher, "the matcher", kind, text)
+    }
+
+    fn to_room(&self, kind: &str, text: &str) -> Result<(), ErrorMessage> {
+        let Some(node) = &self.room else {
+            let text = "you are in no room; join one first";
+            return Err(ErrorMessage::new(ErrorCode::NotInRoom, text).re(kind));
+        };
+        self.forward(node, "the room's node", kind, text)
+    }
+
+    fn forward(
+        &self,
+        origin: &NodeLink,
+        name: &str,
+        kind: &str,
+        text: &str,
+    ) -> Result<(), ErrorMessage> {
+        if text.len() > MAX_FORWARDED {
+            let text = format!("a {kind} has at most {MAX_FORWARDED} bytes");
+            return Err(ErrorMessage::new(ErrorCode::BadMessage, text).re(kind));
+        }
+        let sent = origin.text(self.claim.session, text.to_owned());
+        sent.map_err(|_: QueueFull| {
+            let text = format!("{name} is overloaded; try again");
+            ErrorMessage::new(ErrorCode::Unavailable, text)
+                .re(kind)
+                .retry_after_ms(500)
+        })
     }
 
     fn leave_node(&mut self, for_good: bool) {

@@ -63,14 +63,11 @@ pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> 
             });
         }
         FromItem::Text(text) => {
-            // The only texts that an origin sends by itself are queue states, which age at once;
-            // answers to requests are errors.
-            let is_error = text.text.starts_with("{\"t\":\"error\"");
             to(registry, text.session, |outbox| {
-                if is_error {
-                    outbox.of_channel(channel, Item::Text(text.text));
-                } else {
+                if text.droppable {
                     outbox.droppable(channel, text.text);
+                } else {
+                    outbox.of_channel(channel, Item::Text(text.text));
                 }
             });
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
@@ -64,6 +65,14 @@ pub(crate) struct LinkSource {
     pub(crate) incarnation: u64,
 }
 
+/// What connections here have to say.
+#[derive(Debug)]
+pub(crate) struct LinkQueue {
+    pub(crate) items: mpsc::Receiver<ToLink>,
+    /// Set when a detach did not fit.
+    pub(crate) missed: Arc<AtomicBool>,
+}
+
 /// Keeps one node linked.
 #[derive(Debug)]
 pub(crate) struct LinkTask {
@@ -72,7 +81,7 @@ pub(crate) struct LinkTask {
     /// Streams that were opened, or tried to be.
     opened: u64,
     registry: Arc<Registry>,
-    items: mpsc::Receiver<ToLink>,
+    queue: LinkQueue,
     condition: Option<Condition>,
     attached: HashMap<SessionId, Attachment>,
     /// Metric labels need owned text; made once.
@@ -124,7 +133,7 @@ impl LinkTask {
         target: LinkTarget,
         source: LinkSource,
         registry: Arc<Registry>,
-        items: mpsc::Receiver<ToLink>,
+        queue: LinkQueue,
         condition: Option<Condition>,
     ) -> Self {
         let label = target.node.to_string();
@@ -134,7 +143,7 @@ impl LinkTask {
             source,
             opened: 0,
             registry,
-            items,
+            queue,
             condition,
             attached,
             label,
@@ -151,6 +160,8 @@ impl LinkTask {
                     let linked = Instant::now();
                     self.set_ready(None);
                     let error = self.drive(open, &stop).await;
+                    self.set_ready(Some(error.reason()));
+                    self.tell_lost(error.reason());
                     // A node that hangs up at once, again and again, is a failing one.
                     if linked.elapsed() >= LASTING {
                         backoff.reset();
@@ -163,12 +174,11 @@ impl LinkTask {
             if stop.is_cancelled() {
                 return;
             }
+            self.set_ready(Some(error.reason()));
             if !told {
                 tracing::warn!(node = %self.target.node, error = %Chain(&error), "link down");
                 told = true;
             }
-            self.set_ready(Some(error.reason()));
-            self.tell_lost(error.reason());
             self.wait_unlinked(backoff.next(), &stop).await;
         }
     }
@@ -227,7 +237,7 @@ impl LinkTask {
                     Ok(None) => return LinkError::Closed,
                     Err(status) => return LinkError::Call(Box::new(status)),
                 },
-                count = self.items.recv_many(&mut items, BATCH) => {
+                count = self.queue.items.recv_many(&mut items, BATCH) => {
                     if count == 0 {
                         return LinkError::Closed;
                     }
@@ -241,13 +251,36 @@ impl LinkTask {
                     if silent_beats > SILENT_BEATS {
                         return LinkError::Silent;
                     }
-                    let beat = pb::ToOriginItem { item: Some(ToItem::Beat(pb::Beat {})) };
-                    if send(&open.outbound, vec![beat]).await.is_err() {
+                    let mut batch = self.missed_detaches();
+                    batch.push(pb::ToOriginItem { item: Some(ToItem::Beat(pb::Beat {})) });
+                    if send(&open.outbound, batch).await.is_err() {
                         return LinkError::Stuck;
                     }
                 }
             }
         }
+    }
+
+    /// Detaches for those who left while the queue was full: the node would keep them for ever.
+    fn missed_detaches(&mut self) -> Vec<pb::ToOriginItem> {
+        if !self.queue.missed.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let registry = &self.registry;
+        let gone = self.attached.extract_if(|session, attachment| {
+            registry
+                .find_attempt(*session, attachment.attempt())
+                .is_none()
+        });
+        let detach = |(session, attachment): (SessionId, Attachment)| pb::Detach {
+            session: session.0,
+            attempt: attachment.attempt(),
+            leave: false,
+        };
+        let item = |detach| pb::ToOriginItem {
+            item: Some(ToItem::Detach(detach)),
+        };
+        gone.map(detach).map(item).collect()
     }
 
     /// Brings everybody back who was attached, or wanted to be, when the last link ended.
@@ -332,12 +365,15 @@ impl LinkTask {
             let item = tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
-                item = self.items.recv() => item,
+                item = self.queue.items.recv() => item,
             };
             match item {
                 None => return,
                 Some(ToLink::Item(session, ToItem::Text(text))) => self.refuse(session, &text.text),
                 Some(item) => {
+                    if let ToLink::Attach(request) = &item {
+                        self.tell_one_lost(request.claim.session, "node_unreachable");
+                    }
                     let _wire = self.note(item);
                 }
             }
@@ -358,13 +394,17 @@ impl LinkTask {
     }
 
     fn tell_lost(&self, reason: &'static str) {
-        let channel = self.target.channel;
         for session in self.attached.keys() {
-            if let Some(outbox) = self.registry.find(*session) {
-                outbox.reliable(Item::Lost { channel, reason });
-            }
+            self.tell_one_lost(*session, reason);
         }
         metrics::counter!("gateway_link_losses_total", "node" => self.label.clone()).increment(1);
+    }
+
+    fn tell_one_lost(&self, session: SessionId, reason: &'static str) {
+        let channel = self.target.channel;
+        if let Some(outbox) = self.registry.find(session) {
+            outbox.reliable(Item::Lost { channel, reason });
+        }
     }
 
     fn set_ready(&self, reason: Option<&str>) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chassis::clock;
 use parking_lot::Mutex;
-use protocol::attach::{Claim, Verdict, judge};
+use protocol::attach::{Claim, Holder, Verdict};
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::SnapshotHead;
@@ -53,7 +53,7 @@ struct State {
 }
 
 struct Seat {
-    claim: Claim,
+    holder: Holder,
     gateway: GatewayStream,
     log: EventLog,
 }
@@ -105,7 +105,7 @@ impl FakeOrigin {
     pub(crate) async fn attached(&self, player: PlayerId, attempt: u32) -> SessionId {
         self.until("the player to be attached", |state| {
             let seat = state.players.get(&player)?;
-            (seat.claim.attempt == attempt).then_some(seat.claim.session)
+            (seat.claim().attempt == attempt).then_some(seat.claim().session)
         })
         .await
     }
@@ -211,7 +211,7 @@ impl FakeOrigin {
         let state = self.state.lock();
         let seat = state.players.get(&player).expect("attached");
         let mut batch = Batch::new();
-        speak(&mut batch, seat.claim.session);
+        speak(&mut batch, seat.claim().session);
         seat.gateway.send(batch);
     }
 
@@ -243,8 +243,9 @@ impl FakeOrigin {
             batch.refused(session, attempt, &error);
             return gateway.send(batch);
         }
-        let current = state.players.get(&request.player).map(|seat| seat.claim);
-        let code = match judge(current.as_ref(), &request.claim) {
+        let known = state.players.get(&request.player);
+        let verdict = known.map_or(Verdict::Accept, |seat| seat.holder.judge(&request.claim));
+        let code = match verdict {
             Verdict::Accept => None,
             Verdict::Stale => Some(CloseCode::Superseded),
             Verdict::Replaced => Some(CloseCode::Replaced),
@@ -256,13 +257,14 @@ impl FakeOrigin {
         state.epochs += 1;
         let epoch = Epoch(state.epochs);
         let fresh = || Seat {
-            claim: request.claim,
+            holder: Holder::default(),
             gateway: gateway.clone(),
             log: EventLog::new(self.channel, epoch, LIMITS),
         };
         let seat = state.players.entry(request.player).or_insert_with(fresh);
-        let former = seat.claim;
-        if (former.session, former.attempt) != (session, attempt) {
+        let former = seat.holder.accept(request.claim);
+        let is_other = |former: &Claim| (former.session, former.attempt) != (session, attempt);
+        if let Some(former) = former.filter(is_other) {
             let code = match former.session == session {
                 true => CloseCode::Superseded,
                 false => CloseCode::Replaced,
@@ -271,7 +273,7 @@ impl FakeOrigin {
             farewell.close_connection(former.session, former.attempt, code);
             seat.gateway.send(farewell);
         }
-        (seat.claim, seat.gateway) = (request.claim, gateway.clone());
+        seat.gateway = gateway.clone();
         let attached = seat.log.attach(request.mode, Epoch(epoch.0 + 1_000));
         batch.attached(session, attempt, attached, STATE.to_owned());
         gateway.send(batch);
@@ -280,10 +282,15 @@ impl FakeOrigin {
 }
 
 impl Seat {
+    fn claim(&self) -> &Claim {
+        self.holder.current().expect("a seat begins with an attach")
+    }
+
     fn send_due(&mut self) {
+        let session = self.claim().session;
         let mut batch = Batch::new();
         while let Some(event) = self.log.poll_transmit(now()) {
-            batch.event(self.claim.session, &event);
+            batch.event(session, &event);
         }
         self.gateway.send(batch);
     }
@@ -308,7 +315,7 @@ impl OriginStream for FakeStream {
         if let Inbound::Ack { session, ack } = &inbound {
             let mut state = self.origin.state.lock();
             let mut seats = state.players.values_mut();
-            if let Some(seat) = seats.find(|seat| seat.claim.session == *session) {
+            if let Some(seat) = seats.find(|seat| seat.claim().session == *session) {
                 seat.log.handle_ack(now(), *ack);
             }
         }

@@ -1,8 +1,7 @@
 //! Clients that come and go.
 
-use protocol::attach::{Claim, Verdict, judge};
+use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
-use protocol::control::{ErrorCode, ErrorMessage};
 use protocol::frame::Ack;
 use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
@@ -13,27 +12,24 @@ use super::Desk;
 use super::player::{Activity, Player, Presence, fresh_epoch};
 use crate::event::Leaving;
 
-/// What a client is told to wait when the matcher knows all the players that it may.
-const FULL_RETRY_MS: u64 = 5_000;
-
 impl Desk {
     /// A client comes to the match channel.
     pub(super) fn attach(&mut self, stream: StreamId, request: AttachRequest) {
         let (session, attempt) = (request.claim.session, request.claim.attempt);
         let known = self.roster.player(request.player);
-        let verdict = judge(known.map(|player| &player.claim), &request.claim);
+        let verdict = known.map_or(Verdict::Accept, |player| {
+            player.holder.judge(&request.claim)
+        });
         let is_new = known.is_none();
         let full = is_new && self.roster.len() >= self.config().players;
         let Some(batch) = self.outbox.to(stream) else {
             return;
         };
         match verdict {
+            // The whole connection: nobody would attach a channel that was refused again, but a
+            // client whose connection is closed comes back, after a while and maybe elsewhere.
             Verdict::Accept if full => {
-                let error = ErrorMessage::new(
-                    ErrorCode::Unavailable,
-                    "the matchmaker knows as many players as it can; try again shortly",
-                );
-                batch.refused(session, attempt, &error.retry_after_ms(FULL_RETRY_MS));
+                batch.close_connection(session, attempt, CloseCode::Unavailable);
             }
             Verdict::Accept => self.accept(stream, request, is_new),
             Verdict::Stale => batch.close_connection(session, attempt, CloseCode::Superseded),
@@ -49,12 +45,11 @@ impl Desk {
             self.roster.insert(Player::new(&request, stream, now));
             self.roster.bind(id, None, claim.session);
         } else {
-            self.close_former(id, &claim);
+            self.displace(id, claim);
         }
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        player.claim = claim;
         player.presence = Presence::Attached(stream);
         player.name = request.name;
         player.rating = request.rating;
@@ -68,17 +63,21 @@ impl Desk {
         self.touch(id);
     }
 
-    /// Closes the connection that counted before, if it is another one.
-    fn close_former(&mut self, id: PlayerId, claim: &Claim) {
-        let Some(player) = self.roster.player(id) else {
+    /// Makes `claim` the one that counts, and closes the connection that counted before, if it is
+    /// another one.
+    fn displace(&mut self, id: PlayerId, claim: Claim) {
+        let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        let former = player.claim;
+        let line = player.line();
+        let Some(former) = player.holder.accept(claim) else {
+            return;
+        };
         let code = match former.session == claim.session {
             false => Some(CloseCode::Replaced),
             true => (former.attempt != claim.attempt).then_some(CloseCode::Superseded),
         };
-        if let (Some(code), Some((line, _))) = (code, player.line())
+        if let (Some(code), Some((line, _))) = (code, line)
             && let Some(batch) = self.outbox.to(line)
         {
             batch.close_connection(former.session, former.attempt, code);
@@ -100,7 +99,7 @@ impl Desk {
         let is_current = self
             .roster
             .player(id)
-            .is_some_and(|player| player.claim.attempt == attempt);
+            .is_some_and(|player| player.claim().attempt == attempt);
         if is_current {
             self.gone_away(id, leave).await;
         }

@@ -11,7 +11,7 @@ use super::Desk;
 use super::player::{Activity, Playing};
 use crate::config::ModeName;
 use crate::event::{Ending, MatchEvent};
-use crate::nodes::News;
+use crate::nodes::{News, RoomEnded};
 use crate::placing::{Outcome, PlaceError, Room};
 use crate::ticket::Ticket;
 
@@ -114,7 +114,7 @@ impl Desk {
     }
 
     async fn begin_match(&mut self, match_id: MatchId, placement: Placement, room: Room) {
-        self.pause.reset();
+        self.pauses.remove(&placement.mode);
         if let Err(error) = self.parts.store.settle(match_id).await {
             // The tickets stay claimed by a match that stands; nobody else can get them.
             self.store_failed(&error);
@@ -216,14 +216,11 @@ impl Desk {
     }
 
     async fn give_back(&mut self, match_id: MatchId, placement: &Placement, error: &PlaceError) {
-        tracing::warn!(
-            r#match = %match_id,
-            mode = %placement.mode,
-            error = %chassis::telemetry::Chain(error),
-            "a match found no room; its tickets go back to the queue"
-        );
+        let mode = &placement.mode;
+        log_failure(match_id, mode, error);
         self.metrics.placement_failures.increment(1);
-        self.pause_until = self.clock.now() + self.pause.next();
+        let now = self.clock.now();
+        self.pauses.entry(mode.clone()).or_default().extend(now);
         let tickets = match self.parts.store.give_back(match_id).await {
             Ok(tickets) => tickets,
             Err(error) => {
@@ -270,7 +267,12 @@ impl Desk {
                 node,
                 connection,
                 rooms,
+                ended,
             } => {
+                // First, so that a match whose end nobody told does not count as lost.
+                for ended in ended {
+                    self.room_ended(&ended);
+                }
                 let view = NodeView {
                     connection,
                     rooms,
@@ -283,17 +285,18 @@ impl Desk {
                 let view = self.matches.nodes.entry(node).or_default();
                 view.gone_since = Some(now);
             }
-            News::Ended {
-                room,
-                match_id,
-                reason,
-            } => self.room_ended(match_id, room, ending(&reason)),
+            News::Ended(ended) => self.room_ended(&ended),
         }
     }
 
-    fn room_ended(&mut self, match_id: MatchId, room: RoomId, ending: Ending) {
+    /// A room ended, as far as it is news.
+    fn room_ended(&mut self, ended: &RoomEnded) {
+        let RoomEnded { room, match_id, .. } = *ended;
+        let ending = ending(&ended.reason);
         if let Some(placement) = self.matches.placing.get_mut(&match_id) {
-            placement.ended.push((room, ending));
+            if !placement.ended.contains(&(room, ending)) {
+                placement.ended.push((room, ending));
+            }
             return;
         }
         // A room that was asked for and given up may end, too: its match has another.
@@ -388,5 +391,19 @@ fn ending(reason: &str) -> Ending {
         "failed" => Ending::Lost,
         // "finished", "abandoned", and those of later releases.
         _ => Ending::Finished,
+    }
+}
+
+fn log_failure(match_id: MatchId, mode: &ModeName, error: &PlaceError) {
+    let text = chassis::telemetry::Chain(error);
+    match error {
+        // Nobody will play this mode until its settings, or the nodes' build, are mended.
+        PlaceError::Invalid { .. } => {
+            tracing::error!(r#match = %match_id, %mode, error = %text, "a mode gets no rooms");
+        }
+        _ => tracing::warn!(
+            r#match = %match_id, %mode, error = %text,
+            "a match found no room; its tickets go back to the queue"
+        ),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::attach::Claim;
+use protocol::attach::{Claim, Holder};
 use protocol::id::{Channel, Epoch, MatchId, PlayerId, RoomId, SessionId, TicketId};
 use protocol::log::{EventLog, LogLimits};
 use protocol::time::Timestamp;
@@ -29,8 +29,8 @@ pub(super) struct Player {
     pub(super) name: String,
     pub(super) bot: bool,
     pub(super) rating: i32,
-    /// The attachment that counts, or was the last to count.
-    pub(super) claim: Claim,
+    /// Which attachment counts, or was the last to count. There is always one.
+    pub(super) holder: Holder,
     pub(super) presence: Presence,
     pub(super) log: EventLog,
     pub(super) activity: Activity,
@@ -93,17 +93,25 @@ pub(super) struct Playing {
 impl Player {
     /// A player who has just come by `stream`.
     pub(super) fn new(request: &AttachRequest, stream: StreamId, now: Timestamp) -> Self {
+        let mut holder = Holder::default();
+        holder.accept(request.claim);
         Self {
             id: request.player,
             name: request.name.clone(),
             bot: request.bot,
             rating: request.rating,
-            claim: request.claim,
+            holder,
             presence: Presence::Attached(stream),
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
             activity: Activity::Idle,
             next_state: now,
         }
+    }
+
+    /// The attachment that counts, or was the last to count.
+    pub(super) fn claim(&self) -> &Claim {
+        let current = self.holder.current();
+        current.expect("a player is known by an attach that was accepted")
     }
 
     /// The player on a ticket.
@@ -119,7 +127,7 @@ impl Player {
     /// Where the player is attached, and as which session.
     pub(super) fn line(&self) -> Option<(StreamId, SessionId)> {
         match self.presence {
-            Presence::Attached(stream) => Some((stream, self.claim.session)),
+            Presence::Attached(stream) => Some((stream, self.claim().session)),
             Presence::Away(_) => None,
         }
     }

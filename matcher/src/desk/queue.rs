@@ -361,7 +361,7 @@ impl Desk {
                 .map(|party| party.fill()),
         };
         if let Some(batch) = self.outbox.to(stream) {
-            batch.text(session, ServerMessage::QueueState(state).to_text());
+            batch.droppable_text(session, ServerMessage::QueueState(state).to_text());
         }
     }
 

@@ -64,7 +64,7 @@ impl Roster {
     /// Forgets a player.
     pub(super) fn remove(&mut self, id: PlayerId) {
         if let Some(entry) = self.players.remove(&id) {
-            self.sessions.remove(&entry.player.claim.session);
+            self.sessions.remove(&entry.player.claim().session);
             if let Some(due) = entry.due {
                 self.timers.remove(&(due, id));
             }

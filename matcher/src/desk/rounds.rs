@@ -38,7 +38,7 @@ impl Desk {
             .at_once
             .saturating_sub(self.matches.placing());
         let closed = self.parts.drain.is_draining()
-            || now < self.pause_until
+            || self.pauses.get(name).is_some_and(|pause| pause.holds(now))
             || !self.parts.nodes.any_usable();
         if closed || most == 0 {
             return; // tickets age on

@@ -50,16 +50,29 @@ async fn a_connection_that_its_gateway_brings_by_a_new_stream_is_not_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_names_the_connection() {
+async fn the_close_of_a_newcomer_whom_there_is_no_place_for_names_the_connection() {
     let world = World::with(1, |config| config.players = 1).await;
     let gateway = world.gateway("gateway-1").await;
     Client::new(1).attach(&gateway).await;
     let mut bea = Client::new(2);
     bea.request.claim.attempt = 7;
     gateway.attach(&bea.request).await;
-    let refused = |item: &FromItem| match item {
-        FromItem::Refused(refused) => Some(refused.attempt),
-        _ => None,
-    };
-    assert_eq!(gateway.next(bea.session(), "refusal", refused).await, 7);
+    let unavailable = u32::from(CloseCode::Unavailable.code());
+    assert_eq!(bea.closed_connection(&gateway).await, (7, unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_whose_first_connection_never_came_through_is_no_loser() {
+    let world = World::new().await;
+    let gateway = world.gateway("gateway-1").await;
+    let before = Client::new(1);
+    before.attach(&gateway).await;
+    // The page was loaded anew; the connection that logged in died on its way.
+    let page = before.second_login().reconnecting(Attach::Fresh);
+    page.attach(&gateway).await;
+    let replaced = u32::from(CloseCode::Replaced.code());
+    assert_eq!(before.closed(&gateway).await, replaced);
+    let back = before.reconnecting(Attach::Continue);
+    gateway.attach(&back.request).await;
+    assert_eq!(back.closed_connection(&gateway).await, (2, replaced));
 }

@@ -7,8 +7,6 @@ use std::time::Duration;
 use protocol::close::CloseCode;
 use protocol::control::ErrorCode;
 use protocol::log::Attach;
-use rpc::pb;
-use rpc::pb::from_origin_item::Item as FromItem;
 use rpc::token::RoomTicket;
 use tokio::time::Instant;
 
@@ -376,20 +374,17 @@ async fn what_is_wrong_with_a_message_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_matcher_refuses_newcomers_and_says_when_to_come_back() {
+async fn a_full_matcher_closes_the_connections_of_newcomers() {
     let world = World::with(1, |config| config.players = 1).await;
     let gateway = world.gateway("gateway-1").await;
     let ada = Client::new(1);
     ada.attach(&gateway).await;
     let bea = Client::new(2);
     gateway.attach(&bea.request).await;
-    let refused = gateway
-        .next(bea.session(), "refused", |item| match item {
-            FromItem::Refused(pb::Refused { error, .. }) => Some(error.clone()),
-            _ => None,
-        })
-        .await;
-    assert!(refused.contains("unavailable") && refused.contains("retry_after_ms"));
+    assert_eq!(
+        bea.closed(&gateway).await,
+        u32::from(CloseCode::Unavailable.code())
+    );
     let again = ada.reconnecting(Attach::Continue);
     assert!(
         again.attach(&gateway).await.recovered,
@@ -414,6 +409,27 @@ async fn a_mode_that_is_taken_away_sends_its_queue_home() {
     ada.say(&gateway, r#"{"t":"queue.join","mode":"duel"}"#)
         .await;
     assert_eq!(ada.error(&gateway).await.code, ErrorCode::ModeUnknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_without_modes_leave_those_there_were() {
+    let world = World::new().await;
+    let gateway = world.gateway("gateway-1").await;
+    let clients = [Client::new(1), Client::new(2)];
+    join_all(&gateway, &clients[..1], "duel").await;
+    world.config.send_modify(|config| {
+        let config = Arc::make_mut(config);
+        config.modes.clear();
+        config.state_every = Duration::from_secs(7);
+    });
+    for _ in 0..2 {
+        clients[0].queue_state_now(&gateway).await;
+    }
+    let since = tokio::time::Instant::now();
+    clients[0].queue_state_now(&gateway).await;
+    assert!(since.elapsed() >= Duration::from_secs(6), "the rest counts");
+    join_all(&gateway, &clients[1..], "duel").await;
+    clients[0].take(&gateway, "match.found").await;
 }
 
 #[tokio::test(start_paused = true)]

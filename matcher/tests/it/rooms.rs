@@ -265,6 +265,43 @@ async fn a_connection_that_breaks_loses_no_match() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_match_that_ended_while_nobody_watched_is_not_lost() {
+    let world = World::new().await;
+    let gateway = world.gateway("gateway-1").await;
+    let clients = duel(&gateway).await;
+    found(&gateway, &clients).await;
+    world.syncd().cut();
+    let room = world.syncd().asked()[0].room;
+    world.syncd().end_room(room, "finished").await;
+    for client in &clients {
+        let ended = client.take(&gateway, "match.ended").await;
+        assert_eq!(ended["reason"], "finished");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mode_that_no_room_can_be_made_of_does_not_hold_up_the_others() {
+    let world = World::with(2, |_| ()).await;
+    for syncd in &world.syncds {
+        syncd.behave(Manner::NoDuels);
+    }
+    let gateway = world.gateway("gateway-1").await;
+    duel(&gateway).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked: usize = world.syncds.iter().map(|one| one.asked().len()).sum();
+    assert!((2..=30).contains(&asked), "{asked} times, with pauses");
+
+    let racers: Vec<Client> = (11..=18).map(Client::new).collect();
+    for racer in &racers {
+        racer.attach(&gateway).await;
+        racer.join(&gateway, "race").await;
+    }
+    let since = tokio::time::Instant::now();
+    found(&gateway, &racers).await;
+    assert!(since.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_falls_silent_gets_no_rooms_until_it_wakes() {
     let world = World::new().await;
     let gateway = world.gateway("gateway-1").await;

@@ -18,6 +18,8 @@ use tonic::{Request, Response, Status};
 pub(crate) enum Manner {
     /// Makes rooms.
     Obliging,
+    /// Makes rooms, but says of duels that there can be none.
+    NoDuels,
     /// Says no to rooms.
     Refusing,
     /// Makes rooms, and takes half a second to say so.
@@ -45,6 +47,7 @@ struct State {
     mute: bool,
     asked: Vec<pb::CreateRoom>,
     open: BTreeMap<u64, u64>,
+    ended: Vec<pb::RoomEnded>,
     watchers: Vec<mpsc::Sender<Result<pb::RoomNews, Status>>>,
 }
 
@@ -58,6 +61,7 @@ impl Syncd {
                 mute: false,
                 asked: Vec::new(),
                 open: BTreeMap::new(),
+                ended: Vec::new(),
                 watchers: Vec::new(),
             }),
             changed: Notify::new(),
@@ -94,6 +98,7 @@ impl Syncd {
         let mut state = self.inner.state.lock();
         state.down = true;
         state.open.clear();
+        state.ended.clear();
         state.watchers.clear();
     }
 
@@ -127,6 +132,7 @@ impl Syncd {
             r#match: ended.unwrap(),
             reason: reason.to_owned(),
         };
+        self.inner.state.lock().ended.push(ended.clone());
         for watcher in watchers {
             let _ = watcher.send(news(News::Ended(ended.clone()))).await;
         }
@@ -196,14 +202,22 @@ impl Rooms for Syncd {
         let manner = {
             let mut state = self.inner.state.lock();
             state.asked.push(request.clone());
-            if matches!(state.manner, Manner::Obliging | Manner::Slow) && !state.down {
+            let obliging = match state.manner {
+                Manner::Obliging | Manner::Slow => true,
+                Manner::NoDuels => request.mode != "duel",
+                Manner::Refusing | Manner::Hanging => false,
+            };
+            if obliging && !state.down {
                 state.open.insert(request.room, request.r#match);
             }
             state.manner
         };
         self.inner.changed.notify_waiters();
         match manner {
-            Manner::Obliging => Ok(Response::new(pb::RoomCreated::default())),
+            Manner::NoDuels if request.mode == "duel" => {
+                Err(Status::invalid_argument("laps: must not be 0"))
+            }
+            Manner::Obliging | Manner::NoDuels => Ok(Response::new(pb::RoomCreated::default())),
             Manner::Slow => {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 Ok(Response::new(pb::RoomCreated::default()))
@@ -229,6 +243,7 @@ impl Rooms for Syncd {
         let open = pb::OpenRooms {
             rooms: state.open.keys().copied().collect(),
             load: Some(state.load()),
+            ended: state.ended.clone(),
         };
         sender.try_send(news(News::Open(open))).unwrap();
         state.watchers.push(sender);

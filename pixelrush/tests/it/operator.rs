@@ -66,7 +66,7 @@ async fn health_metrics_and_reload_are_there_at_the_private_port() {
     let arguments = ["--config", file.to_str().expect("a path in UTF-8")];
     let server = Process::start(binary(), &arguments, NO_ENVIRONMENT, &log)
         .unwrap_or_else(|error| panic!("{error}"));
-    let private = private_port(&server);
+    let private = private_port(&server).await;
     eventually("ready", async || {
         get(&private, "/readyz").await.0 == StatusCode::OK
     })
@@ -130,8 +130,9 @@ fn every_log_line_is_json() {
 }
 
 /// The private port, as the log states it.
-fn private_port(server: &Process) -> Address {
+async fn private_port(server: &Process) -> Address {
     let began = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(20));
     loop {
         let log = server.log();
         let line = log.lines().find(|line| line.contains("private port"));
@@ -145,7 +146,7 @@ fn private_port(server: &Process) -> Address {
             began.elapsed() < Duration::from_secs(10),
             "no private port in\n{log}"
         );
-        std::thread::yield_now();
+        look.tick().await;
     }
 }
 
@@ -169,8 +170,9 @@ async fn get(target: &Address, path: &str) -> (StatusCode, String) {
 /// Waits on a predicate.
 async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
     let began = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(20));
     while !holds().await {
         assert!(began.elapsed() < Duration::from_secs(20), "never {what}");
-        tokio::task::yield_now().await;
+        look.tick().await;
     }
 }

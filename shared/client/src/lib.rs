@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Sends a control message. It is dropped if there is no connection just then: ask again
-    /// after `Restored`.
+    /// after `Restored`. Only `queue.leave` is remembered and said as soon as it can be.
     pub async fn say(&self, message: ClientMessage) {
         self.command(Command::Say(message)).await;
     }
@@ -113,7 +113,7 @@ impl Client {
         self.command(Command::JoinRoom(ticket)).await;
     }
 
-    /// Leaves the room for good.
+    /// Leaves the room for good, as soon as there is a connection.
     pub async fn leave_room(&self) {
         self.command(Command::LeaveRoom).await;
     }

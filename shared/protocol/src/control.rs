@@ -4,12 +4,16 @@
 //! older peer can be told more; an unknown type is refused by the server with an error that names
 //! it, and ignored by a client.
 
+mod say;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
+
+pub use say::{Data, DataError, MAX_DATA, MAX_DATA_DEPTH, RoomSay};
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +34,9 @@ pub enum ClientMessage {
     /// Leave the room for good.
     #[serde(rename = "room.leave")]
     RoomLeave(RoomLeave),
+    /// Say something to the members of the room.
+    #[serde(rename = "room.say")]
+    RoomSay(RoomSay),
 }
 
 /// Body of `hello`.
@@ -332,12 +339,13 @@ impl std::fmt::Display for ErrorCode {
 
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 5] = [
+    pub const TYPES: [&str; 6] = [
         "hello",
         "queue.join",
         "queue.leave",
         "room.join",
         "room.leave",
+        "room.say",
     ];
 
     /// Parses a text frame.
@@ -352,6 +360,7 @@ impl ClientMessage {
             "queue.leave" => body(text, &kind).map(Self::QueueLeave),
             "room.join" => body(text, &kind).map(Self::RoomJoin),
             "room.leave" => body(text, &kind).map(Self::RoomLeave),
+            "room.say" => body(text, &kind).map(Self::RoomSay),
             unknown => Err(ErrorMessage::new(
                 ErrorCode::UnknownType,
                 format!(
@@ -372,6 +381,7 @@ impl ClientMessage {
             Self::QueueLeave(_) => "queue.leave",
             Self::RoomJoin(_) => "room.join",
             Self::RoomLeave(_) => "room.leave",
+            Self::RoomSay(_) => "room.say",
         }
     }
 

@@ -11,22 +11,26 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::close::{CloseCode, Retry};
-use crate::control::{ClientMessage, Have, Hello, RoomJoin, RoomLeave, ServerMessage};
+use crate::control::{ClientMessage, Have, Hello, ServerMessage};
 use crate::cursor::Cursor;
 use crate::frame::Frame;
 use crate::id::{Channel, InstanceId, Tick};
-use crate::input::{InputRange, InputWindow};
+use crate::input::InputWindow;
 use crate::link::{Link, LinkConfig, LinkEvent, Pace};
 use crate::random::Random;
 use crate::time::Timestamp;
 use crate::timer::Timers;
+
+use leaving::Leaving;
 
 pub use config::SessionConfig;
 pub use output::{Ended, Output, SessionEvent};
 
 mod config;
 mod inbound;
+mod leaving;
 mod output;
+mod room;
 
 /// How many of the last snapshots of a room a client keeps, counted from the room's attach: each
 /// one that [`SessionEvent::Snapshot`] tells builds on one of these, or on none.
@@ -65,6 +69,7 @@ pub struct Session {
     resume: Option<String>,
     room: Option<String>,
     room_attached: bool,
+    leaving: Leaving,
     link: Option<Link>,
     cursors: [Cursor; Channel::COUNT],
     inputs: InputWindow,
@@ -99,6 +104,7 @@ impl Session {
             resume: None,
             room: None,
             room_attached: false,
+            leaving: Leaving::default(),
             link: None,
             cursors: Channel::ALL.map(Cursor::new),
             inputs,
@@ -211,75 +217,24 @@ impl Session {
         }
     }
 
-    /// Sends a control message. While not connected it is refused: what matters is asked again
-    /// after a resume by whoever wanted it.
+    /// Sends a control message; gives whether it went out. While not connected it is refused:
+    /// what matters is asked again after a resume by whoever wanted it. Only `queue.leave` is
+    /// remembered, until the server shows that the queue is left.
     pub fn send(&mut self, message: &ClientMessage) -> bool {
         let live = self.state == State::Live;
+        match message {
+            ClientMessage::QueueLeave(_) => self.leaving.leave_queue(live),
+            ClientMessage::QueueJoin(_) => {
+                if let Some(first) = self.leaving.join_queue(live) {
+                    self.say(&first);
+                }
+            }
+            _ => {}
+        }
         if live {
             self.say(message);
         }
         live
-    }
-
-    /// Enters a room with the ticket out of `match.found`, now and after every reconnect until
-    /// the room is left or over.
-    pub fn join_room(&mut self, ticket: String) {
-        if self.room.as_ref() != Some(&ticket) {
-            self.close_room();
-        } else if self.room_attached {
-            return;
-        }
-        self.room = Some(ticket.clone());
-        if self.state == State::Live {
-            self.say(&ClientMessage::RoomJoin(RoomJoin { ticket }));
-        }
-    }
-
-    /// Leaves the room for good.
-    pub fn leave_room(&mut self) {
-        if self.room.is_some() && self.state == State::Live {
-            self.say(&ClientMessage::RoomLeave(RoomLeave {}));
-        }
-        self.close_room();
-    }
-
-    /// Adds a step of input for the room. Steps go out at the next
-    /// [`flush_inputs`](Self::flush_inputs). Over the limit the oldest step is given up.
-    pub fn push_input(&mut self, step: u32) {
-        if self.room.is_none() {
-            return;
-        }
-        if let (_, Some(lost)) = self.inputs.push(step) {
-            self.events.push_back(SessionEvent::InputsGivenUp(lost));
-        }
-    }
-
-    /// Sends the steps that wait, with what was received as acknowledgement. Call it about every
-    /// 50 ms while in a room, also when there is no new step: old ones may have to go out again.
-    pub fn flush_inputs(&mut self, now: Timestamp) {
-        if self.state != State::Live || !self.room_attached {
-            return;
-        }
-        let Some(at) = self.cursors[Channel::Room.index()].position() else {
-            return;
-        };
-        let snapshot = self.newest_snapshot();
-        while let Some(frame) = self
-            .inputs
-            .poll_transmit(now, at.epoch, at.offset, snapshot)
-        {
-            self.outputs
-                .push_back(Output::Binary(Frame::Input(frame).encode()));
-            if let Some(link) = &mut self.link {
-                link.acknowledged_by_input();
-            }
-        }
-    }
-
-    /// A snapshot that was told could not be used, or was dropped on the way to whoever plays:
-    /// the next one has to be whole.
-    pub fn forget_snapshots(&mut self) {
-        self.snapshots.clear();
     }
 
     /// Ends the session with a normal close.
@@ -314,6 +269,9 @@ impl Session {
         if self.state != State::Live {
             return None;
         }
+        if let Some(leave) = self.leaving.poll_transmit(now) {
+            return Some(Output::Text(leave.to_text()));
+        }
         let frame = self.link.as_mut()?.poll_transmit(now)?;
         Some(Output::Binary(frame.encode()))
     }
@@ -331,7 +289,8 @@ impl Session {
         } else {
             None
         };
-        [self.timers.next(), link, inputs]
+        let leaving = self.leaving.poll_timeout();
+        [self.timers.next(), link, inputs, leaving]
             .into_iter()
             .flatten()
             .min()
@@ -365,11 +324,6 @@ impl Session {
     /// What this client has of `channel`.
     pub fn cursor(&self, channel: Channel) -> &Cursor {
         &self.cursors[channel.index()]
-    }
-
-    /// The newest snapshot that was told; 0 if none was since the room attached.
-    fn newest_snapshot(&self) -> Tick {
-        self.snapshots.back().copied().unwrap_or_default()
     }
 
     fn listens(&self) -> bool {
@@ -419,6 +373,7 @@ impl Session {
         self.outputs.push_back(Output::Drop);
         self.link = None;
         self.room_attached = false;
+        self.leaving.handle_lost();
         self.state = State::Paused;
         self.timers.stop(CONNECT);
         if elsewhere && self.config.addresses > 1 {
@@ -445,37 +400,16 @@ impl Session {
     fn end(&mut self, why: Ended) {
         self.state = State::Ended;
         self.link = None;
+        self.room_attached = false;
+        self.leaving.handle_lost();
         self.timers = Timers::default();
         self.outputs.clear();
         self.outputs.push_back(Output::Drop);
         self.events.push_back(SessionEvent::Ended(why));
     }
-
-    fn close_room(&mut self) {
-        self.room = None;
-        self.room_attached = false;
-        self.cursors[Channel::Room.index()].reset();
-        self.drop_inputs();
-        self.snapshots.clear();
-        // The next heartbeat brings the link back to its idle pace.
-        if let Some(link) = &mut self.link {
-            let heard = link.last_heard();
-            link.set_active(heard, false);
-        }
-    }
-
-    fn drop_inputs(&mut self) {
-        let mut unsettled = self.inputs.unsettled().map(|(seq, _)| seq);
-        let range = unsettled.next().map(|from| InputRange {
-            from,
-            to: unsettled.last().unwrap_or(from),
-        });
-        if let Some(range) = range {
-            self.events.push_back(SessionEvent::InputsGivenUp(range));
-        }
-        self.inputs = InputWindow::new(self.config.input_width, self.config.input_limit);
-    }
 }
 
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod tests;

@@ -86,9 +86,22 @@ impl Batch {
 
     /// A control message.
     pub fn text(&mut self, session: SessionId, text: String) {
+        let session = session.0;
         self.push(Item::Text(pb::ServerText {
-            session: session.0,
+            session,
             text,
+            droppable: false,
+        }));
+    }
+
+    /// A control message that ages at once: it may be dropped while anything else waits for the
+    /// client.
+    pub fn droppable_text(&mut self, session: SessionId, text: String) {
+        let session = session.0;
+        self.push(Item::Text(pb::ServerText {
+            session,
+            text,
+            droppable: true,
         }));
     }
 

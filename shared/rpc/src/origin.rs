@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use protocol::id::{Channel, Generation, NodeId};
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,9 @@ const OUTBOUND_QUEUE: usize = 512;
 
 /// A beat is sent this often.
 pub const BEAT: Duration = Duration::from_millis(250);
+
+/// Longest that a handler may hold a stream up before the node counts as silent.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// A gateway that says nothing for this long is taken for dead and its stream ended. Long,
 /// because correctness does not hang on it: a later attach wins in any case.
@@ -263,7 +267,9 @@ impl<S: OriginStream> Pump<S> {
                 message = self.inbound.message() => match message {
                     Ok(Some(message)) => {
                         heard = tokio::time::Instant::now();
-                        self.handle(message.items).await;
+                        let gateway = self.gateway.clone();
+                        // A handler that waits must not make this node look dead.
+                        beating(&gateway, &mut beat, self.handle(message.items)).await;
                     }
                     Ok(None) => return "closed",
                     Err(_) => return "broken",
@@ -272,9 +278,7 @@ impl<S: OriginStream> Pump<S> {
                     if heard.elapsed() > GATEWAY_SILENCE {
                         return "silent";
                     }
-                    let mut batch = Batch::new();
-                    batch.push(pb::from_origin_item::Item::Beat(pb::Beat {}));
-                    self.gateway.send(batch);
+                    send_beat(&self.gateway);
                 }
             }
         }
@@ -291,4 +295,24 @@ impl<S: OriginStream> Pump<S> {
             }
         }
     }
+}
+
+/// Runs `work` to its end, and beats meanwhile: a busy node is not a dead one. A node that is
+/// busy for longer than [`BUSY`] goes silent, and its gateways look elsewhere.
+async fn beating(gateway: &GatewayStream, beat: &mut Interval, work: impl Future<Output = ()>) {
+    let mut work = std::pin::pin!(work);
+    let began = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = work.as_mut() => return,
+            _ = beat.tick() => if began.elapsed() < BUSY { send_beat(gateway) },
+        }
+    }
+}
+
+fn send_beat(gateway: &GatewayStream) {
+    let mut batch = Batch::new();
+    batch.push(pb::from_origin_item::Item::Beat(pb::Beat {}));
+    gateway.send(batch);
 }

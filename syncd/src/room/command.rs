@@ -1,6 +1,7 @@
 //! What comes into a room from outside.
 
 use protocol::attach::Claim;
+use protocol::control::Data;
 use protocol::frame::{Ack, InputFrame};
 use protocol::id::{Epoch, PlayerId};
 use protocol::log;
@@ -43,6 +44,16 @@ pub enum Command {
         #[serde(with = "input_frame")]
         input: InputFrame,
     },
+    /// A player says something.
+    Say {
+        /// Who.
+        seat: Seat,
+        /// To whom; `None`: to all.
+        to: Option<Seat>,
+        /// What.
+        #[serde(with = "data_text")]
+        data: Data,
+    },
 }
 
 /// A player comes, or comes back.
@@ -57,6 +68,24 @@ pub struct Attach {
     /// Names the new history if the old one cannot be continued: the caller draws it, because a
     /// room has no randomness of its own.
     pub epoch: Epoch,
+}
+
+/// What was said is kept as text: raw JSON would bind a journal to JSON.
+mod data_text {
+    use protocol::control::Data;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(data: &Data, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(data.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Data, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Data::parse(&text).map_err(D::Error::custom)
+    }
 }
 
 /// An input is kept as its frame: the wire's own form is compact and versioned.

@@ -1,7 +1,7 @@
 //! One seat of a room: who is there, what it does, what it has been told.
 
 use bytes::Bytes;
-use protocol::attach::Claim;
+use protocol::attach::{Claim, Holder};
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
 use protocol::id::{Channel, Epoch, SessionId, Tick};
 use protocol::input::{InputQueue, InputRange};
@@ -9,6 +9,7 @@ use protocol::log::{self, Attached, EventLog, LOG_LIMITS};
 use protocol::time::Timestamp;
 
 use super::command::Attach;
+use super::say::Pace;
 use crate::game::{Departure, SeatInput};
 use crate::viewer::Viewer;
 
@@ -28,8 +29,8 @@ pub(super) enum Presence {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) presence: Presence,
-    /// The attachment that counts, or counted last.
-    pub(super) claim: Option<Claim>,
+    /// Which attachment counts, or counted last.
+    pub(super) holder: Holder,
     pub(super) log: EventLog,
     pub(super) viewer: Viewer,
     /// Lost since the last step.
@@ -38,6 +39,7 @@ pub(super) struct Member {
     pub(super) attached: Option<Attached>,
     /// The log was full since the last step.
     pub(super) overflowed: bool,
+    pub(super) said: Pace,
     inputs: InputQueue,
     held: u32,
     held_for: u32,
@@ -47,13 +49,14 @@ impl Member {
     pub(super) fn new(input_limit: usize) -> Self {
         Self {
             presence: Presence::Expected,
-            claim: None,
+            holder: Holder::default(),
             // The first attach begins the first history that anybody sees.
             log: EventLog::new(Channel::Room, Epoch(1), LOG_LIMITS),
             viewer: Viewer::default(),
             lost: None,
             attached: None,
             overflowed: false,
+            said: Pace::default(),
             inputs: InputQueue::new(input_limit),
             held: 0,
             held_for: 0,
@@ -66,7 +69,7 @@ impl Member {
 
     /// The attachment that counts, while there is one.
     pub(super) fn present_claim(&self) -> Option<Claim> {
-        self.claim.filter(|_| self.is_present())
+        self.holder.current().copied().filter(|_| self.is_present())
     }
 
     /// The session to send to, while there is one.
@@ -86,7 +89,7 @@ impl Member {
             self.lost = None;
             self.overflowed = false;
         }
-        self.claim = Some(attach.claim);
+        self.holder.accept(attach.claim);
         self.presence = Presence::Present;
         self.viewer.reset();
         self.attached = Some(attached);

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::attach::Claim;
 use protocol::close::CloseCode;
+use protocol::control::ErrorMessage;
 use protocol::frame::Event;
 use protocol::id::SessionId;
 use protocol::input::InputRange;
@@ -12,7 +13,7 @@ use super::SnapshotTarget;
 use crate::game::Seat;
 
 /// What a command did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     /// It took effect.
     Done,
@@ -27,6 +28,8 @@ pub enum Applied {
     },
     /// An attach that does not count; nothing changed.
     Refused(Refusal),
+    /// A message that is not passed on; its sender alone is told.
+    Unsaid(ErrorMessage),
 }
 
 /// Why an attach does not count.

@@ -227,6 +227,24 @@ async fn the_last_login_of_a_player_has_the_seat() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_login_that_reconnects_before_it_enters_the_room_has_the_seat() {
+    let (_node, mut gateway) = started(1).await;
+    let mut first = Client::new(1);
+    first.attach(&mut gateway, 1, Attach::Fresh).await;
+    // The page was loaded anew, and its first connection died before it had entered.
+    let mut request = first.request(1, Attach::Fresh);
+    request.claim.session = protocol::id::SessionId(70);
+    request.claim.instance = protocol::id::InstanceId(70);
+    request.claim.attempt = 2;
+    request.claim.login = false;
+    gateway.send(request.to_item().item.unwrap()).await;
+    let closed = gateway.closed().await;
+    let replaced = u32::from(CloseCode::Replaced.code());
+    assert_eq!((closed.session, closed.code), (1, replaced));
+    assert_eq!(gateway.attached(70).await.attempt, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn strangers_and_unknown_rooms_are_refused() {
     let (_node, mut gateway) = started(1).await;
     let mut client = Client::new(1);

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::frame::{Event, Frame as Binary, Snapshot, SnapshotHead};
 use protocol::id::{Channel, Epoch, Offset};
+use rpc::inbound::Inbound;
 use serde_json::{Value, json};
 
 use crate::it::player::{Player, hello};
@@ -61,6 +62,28 @@ async fn a_field_of_the_wrong_kind_is_named() {
         assert_eq!(error["field"], field, "{error}");
         assert!(text.contains(error["re"].as_str().unwrap()), "{error}");
     }
+    player.expect_well(&rig).await;
+}
+
+#[tokio::test]
+async fn a_message_for_a_room_needs_a_room_and_goes_to_its_node_as_it_is() {
+    let rig = Rig::start().await;
+    let mut player = Player::join(&rig, "Ada").await;
+    let say = json!({ "t": "room.say", "data": { "move": [3, 4] }, "to": 1 });
+    player.raw.say(&say).await;
+    let error = player.raw.expect_error("not_in_room").await;
+    assert_eq!(error["re"], "room.say");
+    player.enter_room(&rig).await;
+    player.raw.say(&say).await;
+    let text = rig.room.saw(|inbound| match inbound {
+        Inbound::Text { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    assert_eq!(text.await, say.to_string());
+    let long = json!({ "t": "room.say", "data": "x".repeat(1023) });
+    player.raw.say(&long).await;
+    let error = player.raw.expect_error("bad_field").await;
+    assert_eq!(error["field"], "data");
     player.expect_well(&rig).await;
 }
 

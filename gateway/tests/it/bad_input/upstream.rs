@@ -84,6 +84,22 @@ async fn without_a_matcher_a_wish_to_play_is_answered_at_once() {
     let mut raw = rig.socket().await;
     raw.say(&hello(&rig.login("Bob").await)).await;
     raw.hear("welcome").await;
+    assert_eq!(raw.hear("channel.lost").await["ch"], "match");
     raw.say(&json!({ "t": "queue.join", "mode": "race" })).await;
     raw.expect_error("unavailable").await;
+}
+
+#[tokio::test]
+async fn leaving_a_room_is_confirmed_and_its_node_hears_of_it() {
+    let rig = Rig::start().await;
+    let mut player = Player::join(&rig, "Ada").await;
+    player.enter_room(&rig).await;
+    player.raw.say(&json!({ "t": "room.leave" })).await;
+    let closed = player.raw.hear("channel.closed").await;
+    assert_eq!(
+        (&closed["ch"], &closed["reason"]),
+        (&json!("room"), &json!("left"))
+    );
+    rig.room.emit(player.id, r#"{"e":"race.start"}"#);
+    player.expect_well(&rig).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{SNAPSHOTS_KEPT, Session, SessionEvent, State};
-use crate::control::{ChannelAttached, ErrorMessage, ServerMessage, Welcome};
+use crate::control::{ChannelAttached, ChannelClosed, ErrorMessage, ServerMessage, Welcome};
 use crate::cursor::Arrival;
 use crate::frame::{Event, Snapshot};
 use crate::id::{Channel, InputSeq};
@@ -23,19 +23,14 @@ impl Session {
                 if lost.ch == Channel::Room {
                     self.room_attached = false;
                     self.lost_at.get_or_insert(now);
+                } else {
+                    self.leaving.handle_lost();
                 }
                 self.events.push_back(SessionEvent::ChannelLost(lost));
             }
-            ServerMessage::ChannelClosed(closed) => {
-                // The answer to a leave can come when the client is on its way into the next room.
-                let of_an_earlier_room = closed.reason == "left" && !self.room_attached;
-                if closed.ch == Channel::Room && !of_an_earlier_room {
-                    self.close_room();
-                    self.tell_restored(now);
-                }
-                self.events.push_back(SessionEvent::ChannelClosed(closed));
-            }
+            ServerMessage::ChannelClosed(closed) => self.handle_channel_closed(now, closed),
             ServerMessage::QueueState(state) => {
+                self.leaving.handle_queued();
                 self.events.push_back(SessionEvent::QueueState(state));
             }
             // The close that follows says when; a room is not left before it has to be.
@@ -97,8 +92,22 @@ impl Session {
                 link.set_active(now, true);
             }
             self.tell_restored(now);
+        } else {
+            self.leaving.handle_state(now, attached.state.as_deref());
         }
         self.events.push_back(SessionEvent::Channel(attached));
+    }
+
+    fn handle_channel_closed(&mut self, now: Timestamp, closed: ChannelClosed) {
+        if closed.ch == Channel::Room {
+            // The answer to a leave: of a room that is forgotten, maybe on the way into the next.
+            if closed.reason == "left" && !self.room_attached {
+                return;
+            }
+            self.close_room();
+            self.tell_restored(now);
+        }
+        self.events.push_back(SessionEvent::ChannelClosed(closed));
     }
 
     fn handle_error(&mut self, now: Timestamp, error: ErrorMessage) {
@@ -106,6 +115,7 @@ impl Session {
             self.close_room();
             self.tell_restored(now);
         }
+        self.leaving.handle_refused(now, &error);
         self.events.push_back(SessionEvent::Refused(error));
     }
 
@@ -116,6 +126,9 @@ impl Session {
             link.acknowledge(now, ack);
         }
         if arrival == Arrival::Apply {
+            if event.channel == Channel::Match {
+                self.leaving.handle_event(&event.payload);
+            }
             self.events.push_back(SessionEvent::Event(event));
         }
     }

@@ -3,7 +3,7 @@ use crate::control::{ChannelAttached, ServerMessage, Welcome};
 use crate::frame::SnapshotHead;
 use crate::id::{Epoch, Offset, PlayerId, SessionId};
 
-fn at(millis: u64) -> Timestamp {
+pub(super) fn at(millis: u64) -> Timestamp {
     Timestamp(millis * 1000)
 }
 
@@ -18,11 +18,11 @@ fn session(addresses: usize) -> Session {
     )
 }
 
-fn outputs(session: &mut Session, now: Timestamp) -> Vec<Output> {
+pub(super) fn outputs(session: &mut Session, now: Timestamp) -> Vec<Output> {
     std::iter::from_fn(|| session.poll_output(now)).collect()
 }
 
-fn hello(outputs: &[Output]) -> Hello {
+pub(super) fn hello(outputs: &[Output]) -> Hello {
     let text = outputs.iter().find_map(|output| match output {
         Output::Text(text) => Some(text),
         _ => None,
@@ -33,7 +33,7 @@ fn hello(outputs: &[Output]) -> Hello {
     }
 }
 
-fn welcome() -> String {
+pub(super) fn welcome() -> String {
     ServerMessage::Welcome(Welcome {
         v: 1,
         session: SessionId(1),
@@ -61,7 +61,7 @@ fn room_channel(recovered: bool) -> String {
     .to_text()
 }
 
-fn live(addresses: usize) -> Session {
+pub(super) fn live(addresses: usize) -> Session {
     let mut session = session(addresses);
     session.handle_timeout(at(0));
     outputs(&mut session, at(0));
@@ -74,7 +74,7 @@ fn live(addresses: usize) -> Session {
     session
 }
 
-fn in_room() -> Session {
+pub(super) fn in_room() -> Session {
     let mut session = live(2);
     session.join_room("room ticket".to_owned());
     session.handle_text(at(3), &room_channel(false));
@@ -159,7 +159,7 @@ fn attempts_back_off_to_the_limit() {
     assert!(pauses[11] >= Duration::from_millis(2_500) && pauses[11] <= Duration::from_secs(5));
 }
 
-fn events(session: &mut Session) -> Vec<SessionEvent> {
+pub(super) fn events(session: &mut Session) -> Vec<SessionEvent> {
     std::iter::from_fn(|| session.poll_event()).collect()
 }
 

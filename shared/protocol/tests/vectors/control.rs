@@ -27,6 +27,14 @@ const CLIENT: &[(&str, &str)] = &[
     ),
     ("leave the room", r#"{"t":"room.leave"}"#),
     (
+        "say something to everyone",
+        r#"{"t":"room.say","data":{"move":[3,4],"note":"hé"}}"#,
+    ),
+    (
+        "say null to one seat",
+        r#"{"t":"room.say","data":null,"to":2}"#,
+    ),
+    (
         "null is absent",
         r#"{"t":"hello","v":1,"token":null,"resume":"r","instance":"in_0000000000000001","attempt":1}"#,
     ),
@@ -49,6 +57,15 @@ const CLIENT: &[(&str, &str)] = &[
     (
         "map's value has the wrong type",
         r#"{"t":"queue.join","mode":"race","regions":{"eu":"near"}}"#,
+    ),
+    ("nothing is said", r#"{"t":"room.say","to":2}"#),
+    (
+        "seat is out of range",
+        r#"{"t":"room.say","data":1,"to":65536}"#,
+    ),
+    (
+        "half a surrogate pair is said",
+        r#"{"t":"room.say","data":"\ud800"}"#,
     ),
     (
         "number is too large",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use protocol::attach::{Claim, Verdict, judge};
+use protocol::attach::{Claim, Holder, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::{Ack, Frame, InputFrame, Snapshot, SnapshotHead};
 use protocol::id::{Channel, Epoch, InputSeq, Position, Tick};
@@ -78,7 +78,7 @@ pub(super) struct Origin {
     /// How many events there were, in all histories.
     pub(super) made: u64,
     pub(super) overflows: u32,
-    claim: Option<Claim>,
+    holder: Holder,
     /// The stream that the attachment that counts came over, while it is there.
     stream: Option<u64>,
     /// The newest stream of each gateway.
@@ -99,7 +99,7 @@ impl Origin {
             limits,
             made: 0,
             overflows: 0,
-            claim: None,
+            holder: Holder::default(),
             stream: None,
             newest: BTreeMap::new(),
             inputs: InputQueue::new(INPUT_LIMIT),
@@ -180,7 +180,7 @@ impl World {
         let channel = self.streams[&id].channel;
         let epoch = Epoch(self.random.next_u64() as u32 | 1);
         let origin = &mut self.origins[channel.index()];
-        let verdict = judge(origin.claim.as_ref(), &claim);
+        let verdict = origin.holder.judge(&claim);
         if verdict != Verdict::Accept && self.fault != Some(Fault::StaleAttachCounts) {
             self.work.stale += 1;
             let code = CloseCode::Superseded;
@@ -196,7 +196,7 @@ impl World {
             origin.inputs = InputQueue::new(INPUT_LIMIT);
             origin.durable = InputSeq(0);
         }
-        let before = origin.claim.replace(claim);
+        let before = origin.holder.accept(claim);
         let elsewhere = origin.stream.replace(id).filter(|stream| *stream != id);
         let answer = FromOrigin::Attached {
             attempt: claim.attempt,
@@ -278,7 +278,7 @@ impl World {
         if origin.log.append(payload.into()).is_err() {
             origin.overflows += 1;
             assert!(origin.log.is_settled() && origin.limits.events < 100);
-            if let (Some(stream), Some(claim)) = (origin.stream.take(), origin.claim) {
+            if let (Some(stream), Some(claim)) = (origin.stream.take(), origin.holder.current()) {
                 let (attempt, code) = (claim.attempt, CloseCode::SlowConsumer);
                 self.send_to_gateway(stream, FromOrigin::Close { attempt, code });
             }
