@@ -5,7 +5,8 @@
 //!
 //! Each stream has a number, the *connection*. A room that was asked for on connection n is
 //! missing from the list that opens connection n + 1 only if it is gone; so the list settles which
-//! matches still run; what ended of late it names with the reason. Of the list that opens n itself nothing follows for it.
+//! matches still run. What ended of late it names with the reason; what is neither is lost. Of the
+//! list that opens n itself nothing follows for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 //!
 //! ```no_run
 //! # async fn play() -> Result<(), Box<dyn std::error::Error>> {
-//! use client::{Client, Options, address::Address, login};
+//! use pixelrush_client::{Client, Options, address::Address, login};
 //! use protocol::control::{ClientMessage, QueueJoin};
 //!
 //! let address: Address = "http://127.0.0.1:7777".parse()?;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use protocol::attach::Claim;
+use protocol::control::Data;
 use protocol::frame::{InputFrame, Steps};
 use protocol::id::{Epoch, InputSeq, InstanceId, MatchId, Offset, PlayerId, RoomId, SessionId};
 use protocol::log;
@@ -10,10 +11,10 @@ use protocol::snapshot::{View, decode};
 
 use super::*;
 use crate::game::{Seat, SeatSetup, Setup};
-use crate::games::race;
 use crate::games::race::pilot::Pilot;
 use crate::games::race::track::Track;
 use crate::games::race::wire::CarState;
+use crate::games::{race, relay};
 use crate::room::{Attach, Rules};
 
 fn setup(seed: u64, snapshot_bytes: usize) -> RoomSetup {
@@ -244,4 +245,32 @@ fn players_who_see_everything_decode_the_same_state() {
         let finished = |seat| CarState::of(last, seat).unwrap().finished;
         assert!((0..8).all(finished));
     }
+}
+
+#[test]
+fn a_recorded_relay_room_run_again_says_and_refuses_the_same() {
+    let mut setup = setup(1, 500);
+    setup.game.settings = r#"{"minutes":1}"#.to_owned();
+    let mut recorder = Recorder::new(Room::new(&relay::KIND, setup).unwrap());
+    let mut members: Vec<Player> = (0..3).map(Player::new).collect();
+    for member in &mut members {
+        recorder.apply(member.attach(9));
+    }
+    let (mut out, mut refused) = (Vec::new(), 0);
+    for number in 0..200u16 {
+        let say = Command::Say {
+            seat: Seat(0),
+            to: (number % 3 > 0).then_some(Seat(number % 3)),
+            data: Data::parse(&format!(r#"{{"number":{number}}}"#)).unwrap(),
+        };
+        let applied = recorder.apply(say);
+        refused += u32::from(matches!(applied, Applied::Unsaid(_)));
+        recorder.step(&mut out);
+    }
+    assert_eq!(refused, 200 - 40, "ten in each 60 ticks");
+    let recording = recorder.finish();
+    let text = serde_json::to_string(&recording).unwrap();
+    let read: Recording = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, recording);
+    assert_eq!(read.run(&relay::KIND).unwrap(), out);
 }

@@ -6,10 +6,11 @@
 //! stand: it is said again only if the matcher's last word is that very match, and no `queue.join`
 //! that came after it waits for its answer.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use std::time::Duration;
 
 use crate::control::{ClientMessage, ErrorMessage, QueueLeave, RoomLeave};
 use crate::id::RoomId;

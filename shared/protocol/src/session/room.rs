@@ -1,11 +1,10 @@
 //! A session's part in a room: entering it, playing in it, leaving it.
 
-use super::{Session, SessionEvent, State};
+use super::{Output, Session, SessionEvent, State};
 use crate::control::{ClientMessage, RoomJoin, RoomLeave};
 use crate::frame::Frame;
 use crate::id::{Channel, Tick};
 use crate::input::{InputRange, InputWindow};
-use crate::session::Output;
 use crate::time::Timestamp;
 
 impl Session {
