@@ -48,13 +48,13 @@ pub(crate) enum Placing {
     AllCores,
 }
 
-/// A gateway, and the matcher behind it.
+/// A gateway, with a matcher and a syncd behind it.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     server: Process,
     admin: SocketAddr,
     signer: Signer,
-    _matcher: Process,
+    _behind: [Process; 2],
 }
 
 /// Memory of a process, in bytes.
@@ -113,24 +113,22 @@ impl Launcher {
         self.on(&only(self.cores.server), "bench", "bare", &[])
     }
 
-    /// Starts a gateway and its matcher.
+    /// Starts a gateway and what is behind it.
     pub(crate) fn gateway(&self, placing: Placing) -> Result<Gateway, BenchError> {
         let key = self.folder.join("signing.key").display().to_string();
         let key = ("PIXELRUSH_SECRETS__SIGNING_KEY_FILE", key);
         let any = "127.0.0.1:0".to_owned();
-        // A matcher wants a node; nobody plays, so nobody minds that it is not there.
-        let nodes = r#"[{ name = "syncd-1", endpoint = "http://127.0.0.1:1" }]"#.to_owned();
+        // Nobody plays; but the services behind a gateway are part of what it costs.
+        let behind = only(self.cores.generator);
+        let listen = [("PIXELRUSH_SYNCD__LISTEN", any.clone())];
+        let syncd = self.on(&behind, "pixelrush", "syncd", &listen)?;
+        let nodes = format!(r#"[{{ name = "syncd-1", endpoint = "{}" }}]"#, syncd.url());
         let environment = [
             key.clone(),
             ("PIXELRUSH_MATCHER__LISTEN", any.clone()),
-            ("PIXELRUSH_MATCHER__NODES", nodes),
+            ("PIXELRUSH_MATCHER__NODES", nodes.clone()),
         ];
-        let matcher = self.on(
-            &only(self.cores.generator),
-            "pixelrush",
-            "matcher",
-            &environment,
-        )?;
+        let matcher = self.on(&behind, "pixelrush", "matcher", &environment)?;
         let admin = free_port().map_err(system("find a free port"))?;
         let environment = [
             key,
@@ -138,6 +136,7 @@ impl Launcher {
             ("PIXELRUSH_GATEWAY__DEBUG_ECHO", "true".to_owned()),
             ("PIXELRUSH_GATEWAY__MATCHER__NAME", "matcher-1".to_owned()),
             ("PIXELRUSH_GATEWAY__MATCHER__ENDPOINT", matcher.url()),
+            ("PIXELRUSH_GATEWAY__ROOMS", nodes),
             ("PIXELRUSH_ADMIN__LISTEN", admin.to_string()),
         ];
         let cores = match placing {
@@ -150,7 +149,7 @@ impl Launcher {
             server,
             admin,
             signer,
-            _matcher: matcher,
+            _behind: [matcher, syncd],
         })
     }
 
