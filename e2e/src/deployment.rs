@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use client::address::Address;
+use rustix::process::Signal;
 
 use crate::process::{Process, StartError};
 
@@ -15,7 +16,12 @@ pub struct Deployment {
     pub gateways: Vec<Process>,
     matcher: Process,
     syncd: Process,
+    binary: PathBuf,
+    folder: PathBuf,
 }
+
+/// The gateways' names.
+const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 
 /// What makes a race short and people's alone: eight players, one lap, a second's countdown.
 const MODES: &str = r#"
@@ -50,7 +56,7 @@ impl Deployment {
         );
         let matcher = starter.start("matcher", "matcher", &config)?;
         let mut gateways = Vec::new();
-        for node in ["gateway-1", "gateway-2"] {
+        for node in GATEWAYS {
             let own = format!(
                 "{config}[gateway]\nnode = \"{node}\"\nlisten = \"127.0.0.1:0\"\n\
                  matcher = {{ name = \"matcher-1\", endpoint = \"{}\" }}\n\
@@ -64,7 +70,34 @@ impl Deployment {
             gateways,
             matcher,
             syncd,
+            binary: binary.to_path_buf(),
+            folder: folder.to_path_buf(),
         })
+    }
+
+    /// Drains a gateway, waits until it has ended, and starts another one in its place. Blocks
+    /// for the seconds that this takes.
+    ///
+    /// # Errors
+    /// [`StartError`], also if the one that drained did not end well.
+    pub fn roll_gateway(&mut self, index: usize) -> Result<(), StartError> {
+        let node = GATEWAYS[index];
+        let gateway = &mut self.gateways[index];
+        gateway.signal(Signal::TERM);
+        let ended = gateway.wait().map_err(|source| StartError::Run {
+            program: format!("(waiting for {node})"),
+            source,
+        })?;
+        if !ended.success() {
+            let (program, log) = (node.to_owned(), gateway.log());
+            return Err(StartError::Silent { program, log });
+        }
+        let listen = [("PIXELRUSH_GATEWAY__LISTEN", gateway.address().to_string())];
+        let file = self.folder.join(format!("{node}.toml"));
+        let log = self.folder.join(format!("{node}-again.log"));
+        let arguments = ["gateway", "--config", &file.to_string_lossy()];
+        *gateway = Process::start(&self.binary, &arguments, listen, &log)?;
+        Ok(())
     }
 
     /// The gateways' public addresses.

@@ -37,6 +37,43 @@ pub async fn race_through(
     Ok(everyone)
 }
 
+/// Sends `players` on their way; once all are racing, `roll` is called, which may take seconds.
+/// Gives what everyone saw, checked.
+///
+/// # Errors
+/// As [`race_through`], and if nobody had to move.
+pub async fn race_while_rolling(
+    players: u64,
+    targets: Vec<Address>,
+    roll: impl FnOnce() -> Result<(), String>,
+) -> Result<Vec<Seen>, String> {
+    let mut journeys: Vec<Journey> = (0..players)
+        .map(|number| journey(number, &targets))
+        .collect();
+    for journey in &mut journeys {
+        journey.until(|seen| seen.is_racing).await?;
+    }
+    roll()?;
+    let mut everyone = Vec::new();
+    for journey in journeys {
+        everyone.push(journey.finish().await?);
+    }
+    for seen in &everyone {
+        seen.check_history()?;
+        check_same(seen, &everyone)?;
+        if seen.rooms.len() != 1 || seen.freezes.is_empty() != (seen.losses == 0) {
+            return Err(format!(
+                "rooms {:?}, {} losses, freezes {:?}",
+                seen.rooms, seen.losses, seen.freezes
+            ));
+        }
+    }
+    match everyone.iter().map(|seen| seen.losses).sum::<usize>() {
+        0 => Err("nobody had to move".to_owned()),
+        _ => Ok(everyone),
+    }
+}
+
 fn journey(number: u64, targets: &[Address]) -> Journey {
     Journey::start(Plan {
         targets: targets.to_vec(),
@@ -51,8 +88,9 @@ fn check(seen: &Seen, dead: &str, alive: &str) -> Result<(), String> {
     if seen.rooms.len() != 1 {
         return Err(format!("one room each, not {:?}", seen.rooms));
     }
+    // On a busy machine a player may lose a gateway that is well; it has to come back as well.
     let hit = seen.nodes[0] == dead;
-    if hit != (seen.losses > 0) || hit == seen.freezes.is_empty() {
+    if (hit && seen.losses == 0) || seen.freezes.is_empty() != (seen.losses == 0) {
         return Err(format!(
             "{} losses and freezes {:?} on {}",
             seen.losses, seen.freezes, seen.nodes[0]

@@ -59,6 +59,22 @@ async fn a_race_goes_on_through_the_other_gateway_when_one_is_drained() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rolling_all_gateways_in_the_middle_of_a_race_loses_nothing() {
+    let (mut deployment, _folder) = deploy();
+    let targets = deployment.addresses();
+    let roll = || {
+        (0..2)
+            .try_for_each(|index| deployment.roll_gateway(index))
+            .map_err(|error| error.to_string())
+    };
+    let race = e2e::failover::race_while_rolling(PLAYERS, targets, roll);
+    let outcome = tokio::time::timeout(PATIENCE, race).await;
+    if !matches!(outcome, Ok(Ok(_))) {
+        panic!("{outcome:?}\n{}", deployment.logs());
+    }
+}
+
 /// Eight players race; once all are under way the gateway with most of them gets the fault.
 async fn race_through(
     name: &str,
