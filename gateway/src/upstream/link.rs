@@ -14,6 +14,7 @@ use protocol::control::{ErrorCode, ErrorMessage, ServerMessage};
 use protocol::id::{Channel, NodeId, SessionId};
 use protocol::log::Attach;
 use rpc::inbound::AttachRequest;
+use rpc::origin::BEAT;
 use rpc::pb;
 use rpc::pb::origin_client::OriginClient;
 use rpc::pb::to_origin_item::Item as ToItem;
@@ -45,8 +46,6 @@ const BATCH: usize = 1024;
 
 /// A link that lasted this long was a good one.
 const LASTING: Duration = Duration::from_secs(1);
-
-const BEAT: Duration = Duration::from_millis(250);
 
 /// Which node a link goes to.
 #[derive(Debug, Clone)]

@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 use protocol::control::ChannelAttached;
 use protocol::frame::Snapshot;
 use protocol::id::{PlayerId, RoomId, Tick};
+use protocol::session::SNAPSHOTS_KEPT;
 use protocol::snapshot::{Schema, SnapshotError, View, decode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// How many decoded snapshots are kept as baselines.
-const BASELINES: usize = 40;
 
 /// What a room says of itself when a client attaches.
 #[derive(Debug, Deserialize)]
@@ -106,7 +104,7 @@ impl RoomView {
         };
         let view = decode(&self.state.schema, baseline, &snapshot.body)
             .map_err(|error| RoomError::Snapshot(tick, error))?;
-        if self.views.len() == BASELINES {
+        if self.views.len() == SNAPSHOTS_KEPT {
             self.views.pop_front();
         }
         self.views.push_back((tick, view));
