@@ -21,6 +21,32 @@ pub enum NodeKind {
     Syncd,
 }
 
+/// One process of a node, from its start to its end: the name, and the term by which a later
+/// process of the name fences it off.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// The node's name.
+    pub node: NodeId,
+    /// Its term.
+    pub generation: Generation,
+}
+
+impl std::fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.node, self.generation)
+    }
+}
+
+impl NodeRecord {
+    /// The process that the record is of.
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation {
+            node: self.node.clone(),
+            generation: self.generation,
+        }
+    }
+}
+
 impl NodeKind {
     /// Every kind, in order.
     pub const ALL: [Self; 3] = [Self::Gateway, Self::Matcher, Self::Syncd];
@@ -35,6 +61,9 @@ pub struct Load {
     pub sessions: u32,
     /// How many rooms (syncd) or sessions (others) it takes altogether.
     pub capacity: u32,
+    /// Whether it is going away and takes nothing new.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// What a node announces.
@@ -52,6 +81,13 @@ pub struct NodeRecord {
     pub load: Load,
     /// The build that it runs.
     pub build: String,
+    /// Of a syncd: names the games and their versions that it steps. Rooms move only between nodes
+    /// with the same one. Empty for others.
+    #[serde(default)]
+    pub simulation: String,
+    /// Of a syncd: the region that it is in; empty: any.
+    #[serde(default)]
+    pub region: String,
 }
 
 /// Who is there. A node renews every 3 s for a TTL of 5 s, unless configured otherwise.

@@ -7,6 +7,8 @@
 //!
 //! - [`leases`]: nodes announce themselves, and vanish when they stop
 //! - [`placements`]: which node runs a room
+//! - [`journals`]: what a node has written before others may see what follows from it
+//! - [`tapes`]: what a room's game took in, to be run again
 //! - [`results`]: how a match ended, once
 //! - [`memory`], [`sqlite`]: the embedded implementations
 //! - [`conformance`]: what every implementation must do
@@ -18,11 +20,13 @@
 
 pub mod conformance;
 mod error;
+pub mod journals;
 pub mod leases;
 pub mod memory;
 pub mod placements;
 pub mod results;
 pub mod sqlite;
+pub mod tapes;
 
 use std::future::Future;
 use std::path::Path;
@@ -30,9 +34,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use error::EngineError;
-pub use leases::{Leases, Load, NodeKind, NodeRecord};
+pub use journals::{Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written};
+pub use leases::{Incarnation, Leases, Load, NodeKind, NodeRecord};
 pub use placements::{Placement, Placements};
 pub use results::{MatchResult, Recorded, Results, Standing};
+pub use tapes::{Segment, Tapes};
 
 /// What the traits' methods return: services hold `Arc<dyn …>`, and an `async fn` in a trait
 /// cannot be called through `dyn`. One small allocation a call, on paths that are not hot.
@@ -45,6 +51,13 @@ pub struct Engine {
     pub leases: Arc<dyn Leases>,
     /// Where rooms are.
     pub placements: Arc<dyn Placements>,
+    /// What nodes that run rooms have written down.
+    pub journals: Arc<dyn Journals>,
+    /// What games took in.
+    pub tapes: Arc<dyn Tapes>,
+    /// Whether other processes reach the same stores: only then can a room outlive its node, and
+    /// nodes find each other by their leases.
+    pub is_shared: bool,
     /// How matches ended.
     pub results: Arc<dyn Results>,
 }
@@ -64,6 +77,9 @@ impl Engine {
         Ok(Self {
             leases: Arc::new(memory::MemoryLeases::new()),
             placements: Arc::new(memory::MemoryPlacements::new()),
+            journals: Arc::new(memory::MemoryJournals::new()),
+            tapes: Arc::new(memory::MemoryTapes::new()),
+            is_shared: false,
             results: Arc::new(results),
         })
     }

@@ -1,41 +1,58 @@
 //! Placements: which node runs a room.
 
-use protocol::id::{Generation, NodeId, RoomId};
+use protocol::id::{Generation, RoomId};
 use serde::{Deserialize, Serialize};
 
+use crate::leases::Incarnation;
 use crate::{BoxFuture, EngineError};
 
 /// Who runs a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    /// The node.
-    pub node: NodeId,
-    /// The owner's term for this room.
+    /// The process that runs it, whose journal has its history.
+    pub owner: Incarnation,
+    /// The owner's term for this room: 1 for the first owner, one more for each that took it over.
     pub generation: Generation,
 }
 
-/// Where rooms are. The generation counts the owners of one room: a node that takes a room over
-/// places it with a greater one than it found.
+/// Where rooms are. The generation counts the owners of one room: who takes a room over places it
+/// with a greater one than it found.
 ///
 /// Limit: [`MAX_ROOMS`] placements.
 pub trait Placements: Send + Sync + 'static {
-    /// Says that `node` runs `room`. Saying it again changes nothing.
+    /// Says that a room is there: a new room, or one whose owner says it again. Saying it again
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`EngineError::Fenced`] if the room has a newer generation, or the same one on another
-    /// node; [`EngineError::Full`] past the limit.
+    /// [`EngineError::Fenced`] if the room has a newer generation, or the same one of another
+    /// owner; [`EngineError::Full`] past the limit.
     fn place<'a>(
         &'a self,
         room: RoomId,
-        node: &'a NodeId,
-        generation: Generation,
+        placement: &'a Placement,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// Who runs `room`, if anybody does.
+    /// Takes a room over: `to` takes the place of exactly `from`. Gives whether the room is at
+    /// `to` now, which a repeated claim finds too. Durable as far as the store is (see
+    /// `docs/adr/0006`).
+    ///
+    /// # Errors
+    /// The store cannot be asked; whether the claim took effect is unknown.
+    fn claim<'a>(
+        &'a self,
+        room: RoomId,
+        from: &'a Placement,
+        to: &'a Placement,
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
+
+    /// Who runs each of `rooms`, in their order; `None` for one that nobody runs.
     ///
     /// # Errors
     /// The store cannot be asked.
-    fn find(&self, room: RoomId) -> BoxFuture<'_, Result<Option<Placement>, EngineError>>;
+    fn find<'a>(
+        &'a self,
+        rooms: &'a [RoomId],
+    ) -> BoxFuture<'a, Result<Vec<Option<Placement>>, EngineError>>;
 
     /// Says that the room is over. One that is not placed needs nothing, and that is no error.
     /// Ids of rooms are never used again, so nothing is remembered.

@@ -126,6 +126,7 @@ async fn watchers_see_nodes_come_change_and_go(leases: &dyn Leases, ttl: Duratio
         rooms: 5,
         sessions: 40,
         capacity: 100,
+        draining: true,
     };
     renew(leases, &node, ttl * 20).await;
     until_watched(leases, kind, ttl * 10, from_ref(&node)).await;
@@ -141,6 +142,8 @@ fn record(name: &str, kind: NodeKind, generation: u64) -> NodeRecord {
         endpoint: format!("http://{name}.test:1"),
         load: Load::default(),
         build: "1".to_owned(),
+        simulation: "race:1".to_owned(),
+        region: String::new(),
     }
 }
 

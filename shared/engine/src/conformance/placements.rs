@@ -3,6 +3,7 @@
 use protocol::id::{Generation, NodeId, RoomId};
 
 use crate::EngineError;
+use crate::leases::Incarnation;
 use crate::placements::{Placement, Placements};
 
 /// Runs every check over `placements`, which is empty.
@@ -41,7 +42,7 @@ async fn a_newer_generation_takes_a_room_over(placements: &dyn Placements, room:
 
 async fn an_older_generation_neither_places_nor_removes(placements: &dyn Placements, room: RoomId) {
     place(placements, room, "b", 2).await;
-    assert_fenced(placements.place(room, &node("a"), Generation(1)).await);
+    assert_fenced(placements.place(room, &at("a", 1)).await);
     assert_fenced(placements.remove(room, Generation(1)).await);
     assert_eq!(find(placements, room).await, Some(at("b", 2)));
     remove(placements, room, 2).await;
@@ -49,7 +50,7 @@ async fn an_older_generation_neither_places_nor_removes(placements: &dyn Placeme
 
 async fn two_nodes_cannot_share_a_generation(placements: &dyn Placements, room: RoomId) {
     place(placements, room, "a", 3).await;
-    assert_fenced(placements.place(room, &node("b"), Generation(3)).await);
+    assert_fenced(placements.place(room, &at("b", 3)).await);
     assert_eq!(find(placements, room).await, Some(at("a", 3)));
     remove(placements, room, 3).await;
 }
@@ -68,16 +69,18 @@ fn node(name: &str) -> NodeId {
 }
 
 fn at(name: &str, generation: u64) -> Placement {
-    Placement {
+    let owner = Incarnation {
         node: node(name),
+        generation: Generation(100),
+    };
+    Placement {
+        owner,
         generation: Generation(generation),
     }
 }
 
 async fn place(placements: &dyn Placements, room: RoomId, name: &str, generation: u64) {
-    let placed = placements
-        .place(room, &node(name), Generation(generation))
-        .await;
+    let placed = placements.place(room, &at(name, generation)).await;
     assert!(placed.is_ok(), "{room} is placed on {name}: {placed:?}");
 }
 
@@ -87,7 +90,11 @@ async fn remove(placements: &dyn Placements, room: RoomId, generation: u64) {
 }
 
 async fn find(placements: &dyn Placements, room: RoomId) -> Option<Placement> {
-    placements.find(room).await.expect("the store finds rooms")
+    let mut found = placements
+        .find(&[room])
+        .await
+        .expect("the store finds rooms");
+    found.pop().expect("an answer for each room")
 }
 
 fn assert_fenced(outcome: Result<(), EngineError>) {

@@ -255,6 +255,8 @@ mod tests {
             endpoint: String::new(),
             load: Load::default(),
             build: String::new(),
+            simulation: String::new(),
+            region: String::new(),
         }
     }
 

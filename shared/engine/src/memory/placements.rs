@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::future::ready;
 
 use parking_lot::Mutex;
-use protocol::id::{Generation, NodeId, RoomId};
+use protocol::id::{Generation, RoomId};
 
 use crate::placements::{MAX_ROOMS, Placement, Placements};
 use crate::{BoxFuture, EngineError};
@@ -22,25 +22,17 @@ impl MemoryPlacements {
         Self::default()
     }
 
-    fn place_now(
-        &self,
-        room: RoomId,
-        node: &NodeId,
-        generation: Generation,
-    ) -> Result<(), EngineError> {
+    fn place_now(&self, room: RoomId, placement: &Placement) -> Result<(), EngineError> {
         let mut rooms = self.rooms.lock();
         let full = rooms.len() >= MAX_ROOMS;
-        let placement = Placement {
-            node: node.clone(),
-            generation,
-        };
         match rooms.entry(room) {
             Entry::Occupied(mut held) => {
-                let twice = held.get().generation == generation && held.get().node != *node;
-                if held.get().generation > generation || twice {
-                    return Err(fenced(room, held.get(), generation));
+                let known = held.get();
+                let twice = known.generation == placement.generation && known != placement;
+                if known.generation > placement.generation || twice {
+                    return Err(fenced(room, known, placement.generation));
                 }
-                held.insert(placement);
+                held.insert(placement.clone());
             }
             Entry::Vacant(_) if full => {
                 return Err(EngineError::Full {
@@ -49,10 +41,21 @@ impl MemoryPlacements {
                 });
             }
             Entry::Vacant(free) => {
-                free.insert(placement);
+                free.insert(placement.clone());
             }
         }
         Ok(())
+    }
+
+    fn claim_now(&self, room: RoomId, from: &Placement, to: &Placement) -> bool {
+        let mut rooms = self.rooms.lock();
+        let Some(held) = rooms.get_mut(&room) else {
+            return false;
+        };
+        if held == from {
+            *held = to.clone();
+        }
+        held == to
     }
 
     fn remove_now(&self, room: RoomId, generation: Generation) -> Result<(), EngineError> {
@@ -71,14 +74,27 @@ impl Placements for MemoryPlacements {
     fn place<'a>(
         &'a self,
         room: RoomId,
-        node: &'a NodeId,
-        generation: Generation,
+        placement: &'a Placement,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(ready(self.place_now(room, node, generation)))
+        Box::pin(ready(self.place_now(room, placement)))
     }
 
-    fn find(&self, room: RoomId) -> BoxFuture<'_, Result<Option<Placement>, EngineError>> {
-        Box::pin(ready(Ok(self.rooms.lock().get(&room).cloned())))
+    fn claim<'a>(
+        &'a self,
+        room: RoomId,
+        from: &'a Placement,
+        to: &'a Placement,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(ready(Ok(self.claim_now(room, from, to))))
+    }
+
+    fn find<'a>(
+        &'a self,
+        rooms: &'a [RoomId],
+    ) -> BoxFuture<'a, Result<Vec<Option<Placement>>, EngineError>> {
+        let held = self.rooms.lock();
+        let found = rooms.iter().map(|room| held.get(room).cloned()).collect();
+        Box::pin(ready(Ok(found)))
     }
 
     fn remove(
