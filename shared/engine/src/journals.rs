@@ -45,6 +45,9 @@ pub enum Written {
 /// What a checkpoint call writes, all or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checkpoints {
+    /// Counts the owner's calls, from 1. A call that comes after one with a higher number is late:
+    /// it changes nothing, and is answered [`Written::Done`].
+    pub call: u64,
     /// Rooms with their newest state.
     pub rooms: Vec<(RoomId, Bytes)>,
     /// Rooms that are over, or somebody else's.
@@ -94,8 +97,9 @@ pub trait Journals: Send + Sync + 'static {
     /// Makes sure that a journal is there and can be written to; a new one has everything up to
     /// `after` behind it, which is 0 but for a journal that the store has lost.
     ///
-    /// Gives [`Written::Done`], [`Written::Sealed`], or [`Written::Gap`] if it is there and its
-    /// last entry is before `after`.
+    /// Gives [`Written::Done`] or [`Written::Sealed`]. A journal that is there and ends before
+    /// `after` is begun anew: the owner has nothing any more of what is between, and writes all
+    /// that is needed.
     fn open<'a>(
         &'a self,
         who: &'a Incarnation,

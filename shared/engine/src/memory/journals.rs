@@ -23,6 +23,8 @@ struct Journal {
     entries: BTreeMap<Seq, Bytes>,
     checkpoints: BTreeMap<RoomId, Bytes>,
     sealed_by: Option<Incarnation>,
+    /// The newest checkpoint call.
+    call: u64,
 }
 
 impl MemoryJournals {
@@ -37,7 +39,16 @@ impl MemoryJournals {
             last: after,
             ..Journal::default()
         });
-        journal.check(after).unwrap_or(Written::Done)
+        if journal.sealed_by.is_some() {
+            return Written::Sealed;
+        }
+        if journal.last < after {
+            *journal = Journal {
+                last: after,
+                ..Journal::default()
+            };
+        }
+        Written::Done
     }
 
     fn with(
@@ -105,6 +116,10 @@ impl Journal {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
         }
+        if checkpoints.call <= self.call {
+            return Written::Done; // late: a newer one has been here
+        }
+        self.call = checkpoints.call;
         self.checkpoints.extend(checkpoints.rooms.iter().cloned());
         for room in &checkpoints.gone {
             self.checkpoints.remove(room);
