@@ -1,4 +1,7 @@
 //! What leaves a room, put into the batches of the streams that its players come by.
+//!
+//! Events and the end of a room are held until their tick is written down. The rest may go at
+//! once: snapshots are corrected by the next one, and that a channel stands tells nothing new.
 
 use bytes::Bytes;
 use protocol::id::SessionId;
@@ -34,7 +37,7 @@ pub(super) fn deliver(
             session,
             event,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.reliable_of(stream)) {
                 batch.event(session, &event);
             }
         }
@@ -54,7 +57,7 @@ pub(super) fn deliver(
             attempt,
             reason,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.reliable_of(stream)) {
                 batch.close_channel(session, attempt, reason.as_str());
             }
         }
