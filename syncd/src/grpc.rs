@@ -183,6 +183,10 @@ impl pb::rooms_server::Rooms for RoomsService {
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
+
+    async fn adopt(&self, _: Request<pb::AdoptRoom>) -> Result<Response<pb::RoomAdopted>, Status> {
+        Err(Status::unimplemented("rooms do not move to this build"))
+    }
 }
 
 /// One matcher's stream of news.

@@ -88,7 +88,7 @@ pub(super) fn deliver(registry: &Registry, channel: Channel, item: FromItem) -> 
                 "node says hello"
             );
         }
-        FromItem::Beat(_) => {}
+        FromItem::Beat(_) | FromItem::Moved(_) => {}
     }
     Delivered::Done
 }
