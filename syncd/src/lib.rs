@@ -34,4 +34,4 @@ mod viewer;
 mod worker;
 
 pub use config::Config;
-pub use service::{Parts, Syncd, build, build_with};
+pub use service::{Announce, Parts, Syncd, build, build_with};

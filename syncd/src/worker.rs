@@ -50,12 +50,12 @@ pub(crate) enum Mail {
     },
     /// A room that stands still goes on.
     Thaw(RoomId),
-    /// A room that stands still is another node's now.
+    /// A room is another node's now.
     Moved {
         /// Which.
         room: RoomId,
-        /// Whose.
-        to: (NodeId, Generation),
+        /// Whose, if that is known.
+        to: Option<(NodeId, Generation)>,
     },
     /// The node has a new incarnation, with this journal and no rooms.
     Journal(Arc<Journal>),
@@ -162,7 +162,7 @@ impl Worker {
                 Ok(Mail::Host(room)) => self.open(*room),
                 Ok(Mail::Freeze { room, reply }) => self.freeze(room, reply),
                 Ok(Mail::Thaw(room)) => self.thaw(room),
-                Ok(Mail::Moved { room, to }) => self.moved(room, &to),
+                Ok(Mail::Moved { room, to }) => self.moved(room, to.as_ref()),
                 Ok(Mail::Journal(journal)) => self.begin_journal(journal),
                 Ok(Mail::Gateway { link, inbound }) => self.take(&link, inbound),
                 Err(_) => return,
@@ -190,7 +190,8 @@ impl Worker {
         if let Some(survival) = &mut self.survival {
             survival.begin(&mut room);
         }
-        self.rooms.insert(id, Hosted::new(room, is_adopted, owner.is_some()));
+        self.rooms
+            .insert(id, Hosted::new(room, is_adopted, owner.is_some()));
     }
 
     fn take(&mut self, link: &Link, inbound: Inbound) {
@@ -214,13 +215,18 @@ impl Worker {
     fn step(&mut self) {
         self.tick = self.tick.wrapping_add(1);
         let mut outputs = std::mem::take(&mut self.outputs);
-        for hosted in self.rooms.values_mut() {
+        for (id, hosted) in &mut self.rooms {
             if hosted.is_frozen() {
                 continue;
             }
             hosted.step(&mut outputs);
             for output in outputs.drain(..) {
-                deliver(&mut self.lines, &hosted.attached, output, &self.meters);
+                deliver(
+                    &mut self.lines,
+                    (*id, &hosted.attached),
+                    output,
+                    &self.meters,
+                );
             }
         }
         self.outputs = outputs;

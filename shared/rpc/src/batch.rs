@@ -32,6 +32,11 @@ impl Batch {
         self.items.is_empty()
     }
 
+    /// Adds what another batch has, behind what is here.
+    pub fn append(&mut self, mut other: Self) {
+        self.items.append(&mut other.items);
+    }
+
     /// What is added from here on is of `room`: a gateway drops it for connections that have gone
     /// on to another room.
     pub fn speak_of(&mut self, room: RoomId) {

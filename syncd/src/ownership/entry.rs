@@ -1,6 +1,6 @@
 //! What is written in a journal: entries, one for each tick of a worker, and checkpoints of rooms.
 //!
-//! An entry says which rooms began with the tick, and every command that rooms of the worker took
+//! An entry says which rooms begin with the tick or stand still from it on, and every command that rooms of the worker took
 //! before it; that the tick was taken at all is said by the entry being there. So a room is
 //! restored from its checkpoint by taking, for each later entry of its worker, the entry's
 //! commands for it and a step.
@@ -53,12 +53,14 @@ pub enum ReadError {
 #[derive(Debug, Serialize)]
 enum Written<'a> {
     Begin(RoomId),
+    Rest(RoomId),
     Command(RoomId, &'a Command),
 }
 
 #[derive(Debug, Deserialize)]
 enum Record {
     Begin(RoomId),
+    Rest(RoomId),
     Command(RoomId, Command),
 }
 
@@ -83,6 +85,11 @@ impl EntryWriter {
     /// A room takes its first step here with the coming tick.
     pub fn begin(&mut self, room: RoomId) {
         self.add(&Written::Begin(room));
+    }
+
+    /// A room takes no step here from the coming tick on, until it begins again.
+    pub fn rest(&mut self, room: RoomId) {
+        self.add(&Written::Rest(room));
     }
 
     /// A room takes a command.
@@ -167,6 +174,7 @@ struct Tick {
     seq: Seq,
     worker: WorkerNumber,
     begun: Vec<RoomId>,
+    rested: Vec<RoomId>,
     commands: BTreeMap<RoomId, Vec<Command>>,
 }
 
@@ -197,7 +205,10 @@ impl Remains {
         let mut restored = Room::restore(games, &stored.room).map_err(ReadError::Room)?;
         let later = self.ticks.partition_point(|tick| tick.seq <= stored.at);
         let later = &self.ticks[later..];
-        if later.first().is_some_and(|tick| tick.seq != stored.at.next()) {
+        if later
+            .first()
+            .is_some_and(|tick| tick.seq != stored.at.next())
+        {
             return Err(ReadError::Missing(stored.at));
         }
         let run = std::panic::AssertUnwindSafe(|| run(&mut restored, stored.worker, later));
@@ -211,6 +222,9 @@ fn run(room: &mut Room, mut worker: Option<WorkerNumber>, ticks: &[Tick]) {
     let id = room.id();
     let mut told = Vec::new();
     for tick in ticks {
+        if worker == Some(tick.worker) && tick.rested.contains(&id) {
+            worker = None;
+        }
         if worker.is_none() && tick.begun.contains(&id) {
             worker = Some(tick.worker);
         }
@@ -236,6 +250,7 @@ impl Tick {
             seq,
             worker: WorkerNumber::from_le_bytes(*worker),
             begun: Vec::new(),
+            rested: Vec::new(),
             commands: BTreeMap::new(),
         };
         while !rest.is_empty() {
@@ -243,6 +258,7 @@ impl Tick {
             rest = left;
             match record {
                 Record::Begin(room) => tick.begun.push(room),
+                Record::Rest(room) => tick.rested.push(room),
                 Record::Command(room, command) => {
                     tick.commands.entry(room).or_default().push(command);
                 }

@@ -99,17 +99,18 @@ impl Journal {
         self.own.lock().is_full()
     }
 
+    /// Whether somebody else has taken the rooms.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.own.lock().is_sealed()
+    }
+
     /// How far the store is, as it changes.
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
 
     /// Waits until the newest checkpoint of `room` is in the store.
-    pub(crate) async fn written(
-        &self,
-        room: RoomId,
-        deadline: Duration,
-    ) -> Result<(), NotWritten> {
+    pub(crate) async fn written(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
         let mut progress = self.progress.subscribe();
         let written = async {
             loop {
@@ -158,6 +159,7 @@ impl Journal {
                     Err(_) => return, // the runtime is going down
                 },
             };
+            meters.calls.increment(1);
             match reply {
                 Some(_) => {
                     backoff.reset();
@@ -166,6 +168,7 @@ impl Journal {
                     }
                 }
                 None => {
+                    meters.failures.increment(1);
                     pause = Some(tokio::time::Instant::now() + backoff.next());
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(journal = %self.who, "the store does not take the journal; rooms go on, what is reliable waits");

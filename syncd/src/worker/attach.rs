@@ -21,7 +21,7 @@ impl Worker {
         let (session, attempt) = (request.claim.session, request.claim.attempt);
         let hosted = request.room.and_then(|room| self.rooms.get_mut(&room));
         let Some(hosted) = hosted.filter(|hosted| hosted.is_running()) else {
-            let batch = self.lines.batch(link);
+            let batch = self.lines.batch(link, request.room);
             batch.refused(session, attempt, &room_unknown());
             return;
         };
@@ -36,18 +36,18 @@ impl Worker {
             // The game failed at it.
             None => self
                 .lines
-                .batch(link)
+                .batch(link, Some(id))
                 .refused(session, attempt, &room_unknown()),
             Some(Applied::Attached { seat, previous }) => {
                 let before = hosted.attached[seat.index()].replace((link.id(), session));
                 if let (Some((stream, _)), Some(previous)) = (before, previous) {
-                    self.cut_off(stream, &previous, &request.claim);
+                    self.cut_off((stream, id), &previous, &request.claim);
                 }
                 let elsewhere = self.sessions.insert(session, (id, seat));
                 self.move_from(elsewhere, (id, seat), session);
-                self.lines.batch(link);
+                self.lines.batch(link, None);
             }
-            Some(Applied::Refused(refusal)) => self.refuse(link, &request.claim, refusal),
+            Some(Applied::Refused(refusal)) => self.refuse(link, id, &request.claim, refusal),
             Some(Applied::Done | Applied::Ignored | Applied::Unsaid(_)) => {
                 unreachable!("an attach is decided")
             }
@@ -55,7 +55,7 @@ impl Worker {
     }
 
     /// Closes the connection that counted until now, if it is another one.
-    fn cut_off(&mut self, stream: StreamId, previous: &Claim, claim: &Claim) {
+    fn cut_off(&mut self, (stream, room): (StreamId, RoomId), previous: &Claim, claim: &Claim) {
         let code = if previous.session != claim.session {
             self.sessions.remove(&previous.session);
             CloseCode::Replaced
@@ -64,7 +64,7 @@ impl Worker {
         } else {
             return;
         };
-        if let Some(batch) = self.lines.batch_of(stream) {
+        if let Some(batch) = self.lines.batch_of(stream, room) {
             batch.close_connection(previous.session, previous.attempt, code);
         }
     }
@@ -83,9 +83,9 @@ impl Worker {
         }
     }
 
-    fn refuse(&mut self, link: &Link, claim: &Claim, refusal: Refusal) {
+    fn refuse(&mut self, link: &Link, room: RoomId, claim: &Claim, refusal: Refusal) {
         let (session, attempt) = (claim.session, claim.attempt);
-        let batch = self.lines.batch(link);
+        let batch = self.lines.batch(link, Some(room));
         match refusal {
             Refusal::NoSeat => {
                 let error = not_in_room("you have no seat in this room");
@@ -99,7 +99,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn detach(&mut self, stream: StreamId, session: SessionId, attempt: u32, leave: bool) {
+    pub(super) fn detach(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        attempt: u32,
+        leave: bool,
+    ) {
         let Some((hosted, seat)) = self.attached(stream, session) else {
             return;
         };
@@ -121,7 +127,11 @@ impl Worker {
 
     /// Where a session is attached, if it is by this stream: what comes by another one is what a
     /// late gateway still had.
-    pub(super) fn attached(&mut self, stream: StreamId, session: SessionId) -> Option<(&mut Hosted, Seat)> {
+    pub(super) fn attached(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+    ) -> Option<(&mut Hosted, Seat)> {
         let (room, seat) = *self.sessions.get(&session)?;
         let hosted = self.rooms.get_mut(&room)?;
         let current = hosted.attached[seat.index()] == Some((stream, session));

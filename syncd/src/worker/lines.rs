@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use engine::Seq;
+use protocol::id::RoomId;
 use rpc::batch::Batch;
 use rpc::origin::{GatewayStream, StreamId};
 use tokio_util::sync::CancellationToken;
@@ -62,29 +63,35 @@ impl Lines {
         }
     }
 
-    /// What is gathered for a stream, which is known from now on.
-    pub(crate) fn batch(&mut self, link: &Link) -> &mut Batch {
+    /// What is gathered for a stream, which is known from now on, to say something of `room`, or
+    /// of none.
+    pub(crate) fn batch(&mut self, link: &Link, room: Option<RoomId>) -> &mut Batch {
         let line = self.by_id.entry(link.id()).or_insert_with(|| Line {
             link: link.clone(),
             batch: Batch::new(),
             reliable: Batch::new(),
             held: VecDeque::new(),
         });
+        line.batch.speak_of(room.unwrap_or(RoomId(0)));
         &mut line.batch
     }
 
-    /// What is gathered for a stream, if it is there.
-    pub(crate) fn batch_of(&mut self, stream: StreamId) -> Option<&mut Batch> {
-        self.by_id.get_mut(&stream).map(|line| &mut line.batch)
+    /// What is gathered for a stream, if it is there, to say something of `room`.
+    pub(crate) fn batch_of(&mut self, stream: StreamId, room: RoomId) -> Option<&mut Batch> {
+        let line = self.by_id.get_mut(&stream)?;
+        line.batch.speak_of(room);
+        Some(&mut line.batch)
     }
 
     /// The same, for what must not be told before it is written down.
-    pub(crate) fn reliable_of(&mut self, stream: StreamId) -> Option<&mut Batch> {
+    pub(crate) fn reliable_of(&mut self, stream: StreamId, room: RoomId) -> Option<&mut Batch> {
         let line = self.by_id.get_mut(&stream)?;
-        Some(match self.holds {
+        let batch = match self.holds {
             true => &mut line.reliable,
             false => &mut line.batch,
-        })
+        };
+        batch.speak_of(room);
+        Some(batch)
     }
 
     /// What is reliable of this tick waits for the entry `seq`.

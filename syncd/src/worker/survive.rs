@@ -141,7 +141,10 @@ impl Worker {
                 survival.entry.rest(*id);
                 survival.has_marks = true;
                 // Nobody waiting: it thaws, or is moved, by what comes next.
-                let _ = reply.send(Frozen { at: seq, checkpoint });
+                let _ = reply.send(Frozen {
+                    at: seq,
+                    checkpoint,
+                });
             }
         }
     }
@@ -192,12 +195,16 @@ impl Worker {
         }
     }
 
-    /// A room that stood still is another node's.
-    pub(super) fn moved(&mut self, room: RoomId, to: &(NodeId, Generation)) {
+    /// A room is another node's.
+    pub(super) fn moved(&mut self, room: RoomId, to: Option<&(NodeId, Generation)>) {
         let Some(hosted) = self.rooms.remove(&room) else {
             return;
         };
-        self.tell_moved(room, hosted, Some((&to.0, to.1)));
+        let to = to.map(|(node, generation)| (node, *generation));
+        self.tell_moved(room, hosted, to);
+        if let Some(survival) = &mut self.survival {
+            survival.rest(room);
+        }
         self.host.forget(room);
     }
 
@@ -216,7 +223,11 @@ impl Worker {
             survival.entry = EntryWriter::new(survival.number);
         }
         self.lines.send();
-        tracing::warn!(worker = self.index, rooms = count, "rooms were taken over by others");
+        tracing::warn!(
+            worker = self.index,
+            rooms = count,
+            "rooms were taken over by others"
+        );
     }
 
     /// The node is somebody new.
@@ -240,7 +251,7 @@ impl Worker {
             };
             self.sessions.remove(&session);
             let attempt = hosted.room.attempt_of(seat).unwrap_or_default();
-            if let Some(batch) = self.lines.batch_of(stream) {
+            if let Some(batch) = self.lines.batch_of(stream, room) {
                 batch.moved(session, attempt, room, to);
             }
         }
