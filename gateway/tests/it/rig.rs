@@ -56,7 +56,7 @@ impl Rig {
         let (drain, readiness) = (Drain::new(), Readiness::new());
         let gateway = Gateway::start(Parts {
             config,
-            origins: Origins {
+            origins: Origins::Static {
                 matcher: ("matcher-1".parse().unwrap(), to_matcher),
                 rooms: BTreeMap::from([("syncd-1".parse().unwrap(), to_room)]),
             },
