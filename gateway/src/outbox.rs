@@ -202,12 +202,11 @@ impl Outbox {
     }
 
     /// Ends the connection, if the origin that says so is the one that is heard.
-    pub(crate) fn close_by(&self, from: Source, code: CloseCode) -> bool {
-        let heard = self.tiers.lock().heard(from).is_some();
-        if heard {
+    pub(crate) fn close_by(&self, from: Source, code: CloseCode) {
+        let is_heard = self.tiers.lock().heard(from).is_some();
+        if is_heard {
             self.close(code);
         }
-        heard
     }
 
     /// Ends the connection. The first code counts; what still waits is dropped.
@@ -393,7 +392,7 @@ mod tests {
         assert!(!outbox.snapshot(woken, Bytes::new));
         assert!(!outbox.answer(woken, attached(Channel::Room)));
         assert!(!outbox.end_channel(woken, closed()));
-        assert!(!outbox.close_by(woken, CloseCode::Replaced));
+        outbox.close_by(woken, CloseCode::Replaced);
         assert_eq!((heard(&outbox), outbox.closed()), (0, None));
         outbox.of_channel(ROOM, event());
         assert_eq!(heard(&outbox), 1, "the channel stands as it did");

@@ -199,17 +199,17 @@ impl Attached {
         let code = CloseCode::ALL
             .into_iter()
             .find(|code| u32::from(code.code()) == closed.code);
-        let ended = match code {
+        // The end of the connection makes the detach that the node waits for.
+        match code {
             Some(code) => binding.outbox().close_by(from, code),
             None if closed.code != 0 => binding.outbox().close_by(from, CloseCode::Unavailable),
             None => {
                 let (channel, reason) = (self.channel, closed.reason);
                 let item = Item::Closed { channel, reason };
-                binding.outbox().end_channel(from, item)
+                if binding.outbox().end_channel(from, item) {
+                    binding.set_over();
+                }
             }
-        };
-        if ended {
-            binding.set_over();
         }
     }
 
