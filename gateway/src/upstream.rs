@@ -153,8 +153,8 @@ impl Upstream {
 
     /// Attaches a channel where its home most likely is, or leaves it to the router to find out.
     pub(crate) fn attach(&self, binding: Arc<Binding>) {
-        let home = match binding.named() {
-            Some(node) => self.published.rooms.load().get(node).cloned(),
+        let home = match binding.last_home() {
+            Some(node) => self.published.rooms.load().get(&node).cloned(),
             None => self.matchers.borrow().owner(binding.player()).cloned(),
         };
         let home = home.filter(|link| link.is_up());

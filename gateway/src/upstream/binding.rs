@@ -32,6 +32,8 @@ struct State {
     link: Option<NodeLink>,
     /// The link by which the attach was answered last.
     answered: Option<LinkId>,
+    /// Of a room: the node behind that link.
+    home: Option<NodeId>,
     /// The search for a home that has not ended with an answer yet.
     spell: Option<Box<Spell>>,
     /// Nobody wants it any more.
@@ -91,8 +93,10 @@ impl Binding {
         self.request.room
     }
 
-    pub(crate) fn named(&self) -> Option<&NodeId> {
-        self.named.as_ref()
+    /// Of a room: the node where it was last, as far as is known here.
+    pub(crate) fn last_home(&self) -> Option<NodeId> {
+        let home = self.state.lock().home.clone();
+        home.or_else(|| self.named.clone())
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -160,6 +164,11 @@ impl Binding {
         let mut state = self.state.lock();
         state.answered = Some(link);
         state.spell = None;
+        if let (Channel::Room, Some(link)) = (self.channel(), &state.link)
+            && state.home.as_ref() != Some(link.node())
+        {
+            state.home = Some(link.node().clone());
+        }
     }
 
     /// The channel's home is not behind `link` any more. Gives the search that begins or goes on,

@@ -51,8 +51,9 @@ const LASTING: Duration = Duration::from_secs(1);
 pub(crate) struct LinkTarget {
     pub(crate) node: NodeId,
     pub(crate) endpoint: Endpoint,
-    /// An incarnation before this one is not the node that is meant.
-    pub(crate) generation: Generation,
+    /// Of a node with a lease: another node, and an incarnation before this one, are not the one
+    /// that is meant.
+    pub(crate) generation: Option<Generation>,
 }
 
 /// Where links come from.
@@ -105,6 +106,8 @@ enum LinkError {
     NoAnswer,
     #[error("the first item is no hello")]
     NoHello,
+    #[error("another node answers: {0}")]
+    Other(String),
     #[error("an older incarnation answers: {found}, not {wanted}")]
     Older {
         found: Generation,
@@ -126,6 +129,7 @@ impl LinkError {
             | Self::Call(_)
             | Self::NoAnswer
             | Self::NoHello
+            | Self::Other(_)
             | Self::Older { .. } => "node_unreachable",
             Self::Silent | Self::Stuck => "node_silent",
             Self::Closed => "node_gone",
@@ -138,7 +142,7 @@ impl LinkTask {
         let handle = &parts.handle;
         Self {
             attached: Attached::new(handle.id(), handle.channel(), parts.rooms_move),
-            generation: parts.target.generation,
+            generation: Generation::default(),
             label: handle.node().to_string(),
             parts,
         }

@@ -81,7 +81,7 @@ impl Links {
         let target = LinkTarget {
             node: node.clone(),
             endpoint: endpoint.clone(),
-            generation: Generation::default(),
+            generation: None,
         };
         let (link, retire) = linker.start(target, self.channel);
         let linked = Linked {
@@ -133,7 +133,7 @@ impl Links {
         let target = LinkTarget {
             node: lease.node.clone(),
             endpoint: Endpoint::tcp(&lease.endpoint),
-            generation,
+            generation: Some(generation),
         };
         let (link, retire) = linker.start(target, self.channel);
         let linked = Linked {

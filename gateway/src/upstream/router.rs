@@ -202,7 +202,7 @@ impl Router {
             spell,
             cause,
         } = newcomer;
-        let wish = match (binding.room(), binding.named()) {
+        let wish = match (binding.room(), binding.last_home()) {
             (Some(room), Some(named)) => Wish::Room {
                 room,
                 named: named.clone(),
@@ -231,7 +231,9 @@ impl Router {
                         attached.is_ok()
                     });
                     if attached {
-                        self.meters.rehomed[binding.channel().index()].increment(1);
+                        if binding.is_standing() {
+                            self.meters.rehomed[binding.channel().index()].increment(1);
+                        }
                         continue;
                     }
                     let newcomer = Newcomer {

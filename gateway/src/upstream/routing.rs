@@ -237,18 +237,14 @@ impl<T: Clone> Routing<T> {
                 orders.push(Order::TellLost(waiting.who.clone(), reason));
                 waiting.spell.told = true;
             }
-            let who = waiting.who.clone();
-            match verdict {
+            orders.push(match verdict {
+                Verdict::Wait => continue,
                 Verdict::Attach(link) => {
-                    orders.push(Order::Attach(who, link, waiting.spell.clone()));
-                    settled.push(*seat);
+                    Order::Attach(waiting.who.clone(), link, waiting.spell.clone())
                 }
-                Verdict::Refuse(why) => {
-                    orders.push(Order::Refuse(who, why));
-                    settled.push(*seat);
-                }
-                Verdict::Wait => {}
-            }
+                Verdict::Refuse(why) => Order::Refuse(waiting.who.clone(), why),
+            });
+            settled.push(*seat);
         }
         for seat in settled {
             self.waiting.remove(&seat);

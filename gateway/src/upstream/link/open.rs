@@ -22,6 +22,7 @@ const BATCHES: usize = 32;
 pub(super) struct Open {
     pub(super) outbound: mpsc::Sender<pb::ToOrigin>,
     pub(super) inbound: Streaming<pb::FromOrigin>,
+    pub(super) node: String,
     pub(super) generation: Generation,
     pub(super) build: String,
     /// What came behind the hello.
@@ -34,8 +35,15 @@ pub(super) async fn open(target: LinkTarget, source: LinkSource) -> Result<Open,
         Ok(opened) => opened?,
         Err(_) => return Err(LinkError::NoAnswer),
     };
-    if open.generation < target.generation {
-        let (found, wanted) = (open.generation, target.generation);
+    let Some(wanted) = target.generation else {
+        return Ok(open);
+    };
+    // Addresses are given out again.
+    if open.node != target.node.as_str() {
+        return Err(LinkError::Other(open.node));
+    }
+    if open.generation < wanted {
+        let found = open.generation;
         return Err(LinkError::Older { found, wanted });
     }
     Ok(open)
@@ -69,6 +77,7 @@ async fn try_open(target: &LinkTarget, source: &LinkSource) -> Result<Open, Link
     Ok(Open {
         outbound,
         inbound,
+        node: hello.node,
         generation: Generation(hello.generation),
         build: hello.build,
         rest: items.collect(),
