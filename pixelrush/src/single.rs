@@ -31,7 +31,7 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
         endpoint: Endpoint::Memory(syncd_endpoint.clone()),
         region: None,
     }];
-    let origins = Origins {
+    let origins = Origins::Static {
         matcher: (
             settings.matcher.node.clone(),
             Endpoint::Memory(matcher_endpoint),
