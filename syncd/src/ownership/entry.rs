@@ -15,8 +15,9 @@ use engine::{Estate, Seq};
 use protocol::id::RoomId;
 use serde::{Deserialize, Serialize};
 
+use crate::game::RestoreError;
 use crate::games::Games;
-use crate::room::{Command, RestoreError, Room};
+use crate::room::{Command, Room};
 
 /// The form that this build writes.
 const FORM: u8 = 1;
@@ -213,6 +214,7 @@ impl Remains {
         }
         let run = std::panic::AssertUnwindSafe(|| run(&mut restored, stored.worker, later));
         std::panic::catch_unwind(run).map_err(|_| ReadError::Panicked)?;
+        restored.hang_up();
         Ok(restored)
     }
 }
