@@ -283,11 +283,8 @@ pub trait TicketStore: Send + Sync + 'static {
     fn end<'a>(&'a self, ended: &'a [EndedMatch]) -> BoxFuture<'a, Result<(), EngineError>>;
 
     /// A player leaves a match for good; it goes on without.
-    fn depart(
-        &self,
-        player: PlayerId,
-        match_id: MatchId,
-    ) -> BoxFuture<'_, Result<(), EngineError>>;
+    fn depart(&self, player: PlayerId, match_id: MatchId)
+    -> BoxFuture<'_, Result<(), EngineError>>;
 
     /// Where each player stands, in the order of `asked`.
     fn standing<'a>(

@@ -152,7 +152,10 @@ impl Checked<'_> {
     /// Tickets of one player each, of the same number, by age.
     async fn add_all(self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
-            assert_eq!(self.add(ticket(id, "race", &[id], id)).await, Added::Waiting);
+            assert_eq!(
+                self.add(ticket(id, "race", &[id], id)).await,
+                Added::Waiting
+            );
         }
     }
 
@@ -254,7 +257,10 @@ impl Checked<'_> {
     }
 
     /// Sweeps until `wanted`.
-    async fn sweep_until(self, what: &str, wanted: impl AsyncFn() -> bool) {
+    async fn sweep_until<F>(self, what: &str, wanted: impl Fn() -> F)
+    where
+        F: Future<Output = bool>,
+    {
         let since = Instant::now();
         while !wanted().await {
             assert!(since.elapsed() < PATIENCE, "{what} does not come about");

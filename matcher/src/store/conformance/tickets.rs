@@ -110,7 +110,10 @@ async fn a_place_is_kept_for_the_matcher_that_saw_the_player_last(store: Checked
     store.add_all([151, 152]).await;
     let (first, second) = (incarnation("matcher-1"), incarnation("matcher-2"));
     let remove = async |player: u64, by| {
-        let removed = store.0.remove(protocol::id::PlayerId(player), Some(by)).await;
+        let removed = store
+            .0
+            .remove(protocol::id::PlayerId(player), Some(by))
+            .await;
         removed.expect("the store answers")
     };
     assert_eq!(remove(151, &second).await, Removed::Kept);

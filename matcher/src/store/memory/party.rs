@@ -189,7 +189,11 @@ impl Party {
         Ticket {
             id: gather.ticket,
             mode: self.mode.clone(),
-            members: self.gatherers.iter().map(|one| one.member.clone()).collect(),
+            members: self
+                .gatherers
+                .iter()
+                .map(|one| one.member.clone())
+                .collect(),
             party: Some(gather.code.clone()),
             regions,
             enqueued_at: gather.enqueued_at,
