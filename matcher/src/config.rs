@@ -68,6 +68,10 @@ pub struct PlacingConfig {
     /// Wait before the second node is asked; it doubles from there, with jitter.
     #[serde(with = "chassis::config::duration")]
     pub backoff: Duration,
+    /// How long the tickets of a match that looks for a room are kept for it, from one word of
+    /// this matcher to the next: when it dies, they wait again after this long.
+    #[serde(with = "chassis::config::duration")]
+    pub claim_for: Duration,
     /// Matches that may be looking for a room at once. Over it tickets stay in the queue.
     pub at_once: usize,
     /// A node that says nothing for this long gets no rooms.
@@ -118,6 +122,7 @@ impl Default for PlacingConfig {
             deadline: Duration::from_secs(1),
             attempts: 3,
             backoff: Duration::from_millis(50),
+            claim_for: Duration::from_secs(10),
             at_once: 256,
             silence: Duration::from_secs(3),
             lost_after: Duration::from_secs(30),
