@@ -129,6 +129,7 @@ impl Upstream {
                 matchers: leases.watch(NodeKind::Matcher),
                 rooms: leases.watch(NodeKind::Syncd),
                 placements: placements.clone(),
+                _leases: leases.clone(),
             }),
         };
         let published = Arc::<Published>::default();
