@@ -64,12 +64,42 @@ pub(crate) fn plan(random: &mut Random, level: Level, nodes: usize) -> Vec<(Time
             )
         })
         .collect();
+    if level == Level::Store && random.below(2) == 0 {
+        faults.extend(fall(random, nodes));
+    }
     for _ in 0..random.below(3) {
         let at = Timestamp((2_000 + random.below(WITHIN)) * 1000);
         faults.push((at, hand_over(random, nodes)));
     }
     faults.sort_by_key(|(at, _)| *at);
     faults
+}
+
+/// The primary dies when its replica is behind, and somebody else has trouble just then.
+fn fall(random: &mut Random, nodes: usize) -> [(Timestamp, Fault); 3] {
+    let at = 4_000 + random.below(WITHIN - 6_000);
+    let lag = 50 + random.below(2_000);
+    let node = random.below(nodes as u64) as usize;
+    let down = millis(random, 0, 1_500);
+    let trouble = match random.below(3) {
+        0 => Fault::Crash(node, millis(random, 200, 4_000)),
+        1 => Fault::Pause(node, millis(random, 1_000, 9_000)),
+        _ => Fault::Cut(node, millis(random, 1_000, 9_000)),
+    };
+    let fall = match random.below(4) {
+        0 => Fault::Wipe(down),
+        _ => Fault::FailOver(down, Vec::new(), Duration::ZERO),
+    };
+    let meanwhile = at - 1_000 + random.below(4_000);
+    let time = |millis: u64, random: &mut Random| Timestamp(millis * 1000 + random.below(1000));
+    [
+        (
+            time(at - lag, random),
+            Fault::Lag(Duration::from_millis(lag), Duration::from_millis(lag)),
+        ),
+        (time(at, random), fall),
+        (time(meanwhile, random), trouble),
+    ]
 }
 
 fn fault(random: &mut Random, level: Level, nodes: usize) -> Fault {

@@ -583,13 +583,14 @@ fn push(node: usize, hosted: &mut Hosted, seat: usize, wire: &mut Wire) {
         return;
     };
     let upto = hosted.released.events.max(connection.sent);
+    let events = hosted.toy.events.get(connection.sent..upto);
     let update = Update {
         connection: connection.number,
         body: Some(Body {
             generation: hosted.generation,
             epoch: hosted.toy.epoch,
             first: connection.sent as u64,
-            events: hosted.toy.events[connection.sent..upto].to_vec(),
+            events: events.unwrap_or_default().to_vec(),
             durable: hosted.released.cursors[seat],
             is_over: hosted.released.is_over,
         }),

@@ -67,6 +67,8 @@ pub(crate) struct World {
     lives: u64,
     workers: usize,
     mutation: Option<Mutation>,
+    /// How far the replica is behind when all is well.
+    lag: Duration,
     /// All faults are over from then on.
     quiet: Timestamp,
     /// When the store last lost anything.
@@ -96,7 +98,9 @@ impl World {
             _ => Level::Store,
         };
         let waits = level == Level::Store || random.below(2) == 0;
-        let store = Store::new(waits, mutation);
+        let mut store = Store::new(waits, mutation);
+        store.lag = Duration::from_millis([1, 5, 40, 200][random.below(4) as usize]);
+        let lag = store.lag;
         let rooms = 2 + random.below(4) as usize;
         let crosses = random.below(4) == 0;
         let workers = 1 + random.below(2) as usize;
@@ -114,6 +118,7 @@ impl World {
             lives: 0,
             workers,
             mutation,
+            lag,
             quiet: Timestamp(0),
             lost_at: None,
             sealed: BTreeSet::new(),
@@ -427,7 +432,7 @@ impl World {
             Fault::Calm => {
                 self.wire.loss = 0;
                 self.wire.longest = 4_000;
-                self.store.lag = Duration::from_millis(2);
+                self.store.lag = self.lag;
             }
         }
     }
