@@ -7,7 +7,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::id::RoomId;
 
-use crate::journals::{Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written};
+use crate::journals::{
+    Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written, check_limits, not_sealed,
+};
 use crate::leases::Incarnation;
 use crate::{BoxFuture, EngineError};
 
@@ -23,6 +25,8 @@ struct Journal {
     entries: BTreeMap<Seq, Bytes>,
     checkpoints: BTreeMap<RoomId, Bytes>,
     sealed_by: Option<Incarnation>,
+    /// The newest checkpoint call.
+    call: u64,
 }
 
 impl MemoryJournals {
@@ -37,7 +41,16 @@ impl MemoryJournals {
             last: after,
             ..Journal::default()
         });
-        journal.check(after).unwrap_or(Written::Done)
+        if journal.sealed_by.is_some() {
+            return Written::Sealed;
+        }
+        if journal.last < after {
+            *journal = Journal {
+                last: after,
+                ..Journal::default()
+            };
+        }
+        Written::Done
     }
 
     fn with(
@@ -63,19 +76,22 @@ impl MemoryJournals {
         })
     }
 
-    fn estate_now(&self, who: &Incarnation) -> Estate {
+    fn estate_now(&self, who: &Incarnation) -> Result<Estate, EngineError> {
         let journals = self.journals.lock();
         let Some(journal) = journals.get(who) else {
-            return Estate::default();
+            return Ok(Estate::default());
         };
+        if journal.sealed_by.is_none() {
+            return Err(not_sealed(who));
+        }
         let checkpoints = journal.checkpoints.iter();
         let entries = journal.entries.iter();
-        Estate {
+        Ok(Estate {
             checkpoints: checkpoints
                 .map(|(room, bytes)| (*room, bytes.clone()))
                 .collect(),
             entries: entries.map(|(seq, bytes)| (*seq, bytes.clone())).collect(),
-        }
+        })
     }
 }
 
@@ -105,6 +121,10 @@ impl Journal {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
         }
+        if checkpoints.call <= self.call {
+            return Written::Done; // late: a newer one has been here
+        }
+        self.call = checkpoints.call;
         self.checkpoints.extend(checkpoints.rooms.iter().cloned());
         for room in &checkpoints.gone {
             self.checkpoints.remove(room);
@@ -129,6 +149,9 @@ impl Journals for MemoryJournals {
         first: Seq,
         entries: &'a [Bytes],
     ) -> BoxFuture<'a, Result<Written, EngineError>> {
+        if let Err(refused) = check_limits(entries) {
+            return Box::pin(ready(Err(refused)));
+        }
         self.with(who, |journal| journal.append(first, entries))
     }
 
@@ -149,7 +172,7 @@ impl Journals for MemoryJournals {
     }
 
     fn estate<'a>(&'a self, who: &'a Incarnation) -> BoxFuture<'a, Result<Estate, EngineError>> {
-        Box::pin(ready(Ok(self.estate_now(who))))
+        Box::pin(ready(self.estate_now(who)))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<JournalInfo>, EngineError>> {
