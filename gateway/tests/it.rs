@@ -4,6 +4,7 @@
 //! - `raw`: a WebSocket client that says exactly what a test wants, right or wrong
 //! - `player`: a client of the session protocol on top of it; `web`: plain HTTP
 //! - `conformance`: RFC 6455 against `/debug/echo`
+//! - `homes`: rooms and players that move between nodes; `fleet` is a rig with several
 //! - `bad_input`: what goes wrong at `/v1/ws` and the login, and what the client is told
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -11,6 +12,8 @@
 mod it {
     mod bad_input;
     mod conformance;
+    mod fleet;
+    mod homes;
     mod origin;
     mod player;
     mod raw;

@@ -2,7 +2,7 @@
 //!
 //! `tick`, `state_every`, `grace`, `forget_after`, `placing` and `modes` take effect while running,
 //! at the next tick; settings without any mode leave the modes as they were. `node`, `listen`,
-//! `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
+//! `advertise`, `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
 
 mod mode;
 
@@ -29,6 +29,9 @@ pub struct Config {
     pub node: NodeId,
     /// Where gateways reach it.
     pub listen: SocketAddr,
+    /// Where others reach it, `http://host:port`, if that is not `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
     /// How often matches are formed.
     #[serde(with = "chassis::config::duration")]
     pub tick: Duration,
@@ -103,6 +106,7 @@ impl Default for Config {
         Self {
             node: "matcher-1".parse().expect("a DNS label"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7200)),
+            advertise: None,
             tick: Duration::from_millis(250),
             state_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),

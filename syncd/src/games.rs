@@ -31,6 +31,14 @@ impl Games {
         self.0.get(name)
     }
 
+    /// What a node must have in common with another to go on with its rooms: every game and its
+    /// version, in order, such as `race:1,relay:1`.
+    pub fn simulation(&self) -> String {
+        let games = self.0.values();
+        let games = games.map(|kind| format!("{}:{}", kind.name, kind.version));
+        games.collect::<Vec<_>>().join(",")
+    }
+
     /// Every name, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
@@ -40,5 +48,16 @@ impl Games {
 impl Default for Games {
     fn default() -> Self {
         Self::none().with(race::KIND).with(relay::KIND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_simulation_names_every_game_with_its_version() {
+        assert_eq!(Games::default().simulation(), "race:1,relay:1");
+        assert_eq!(Games::none().simulation(), "");
     }
 }

@@ -5,6 +5,7 @@
 //! - [`room`]: one game with its players: commands in, events and snapshots out
 //! - `viewer`, `interest`, `delta`: what each player is shown, and its bytes
 //! - [`recording`]: a room's commands, run again
+//! - [`ownership`]: what is written down of rooms, and who takes them over
 //! - `ticker`: when steps are due
 //!
 //! Around it:
@@ -17,6 +18,7 @@
 pub mod config;
 pub mod game;
 pub mod games;
+pub mod ownership;
 pub mod recording;
 pub mod room;
 
@@ -32,4 +34,4 @@ mod viewer;
 mod worker;
 
 pub use config::Config;
-pub use service::{Parts, Syncd, build, build_with};
+pub use service::{Announce, Parts, Syncd, build, build_with};

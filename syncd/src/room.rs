@@ -7,6 +7,7 @@
 //!
 //! - `command`: what comes in; `output`: what leaves
 //! - `member`: one seat: presence, inputs, event log
+//! - `checkpoint`: a room written down, and restored
 //! - `ending`: when a game is over, and when its room is gone
 //! - `say`: messages between members, and their rate
 //! - `tell`: the JSON that clients get
@@ -20,6 +21,7 @@
 //!   [`Rules::linger_ticks`].
 //! - A room is gone, too, after nobody was present for [`Rules::abandon_ticks`].
 
+mod checkpoint;
 mod command;
 mod ending;
 mod member;
@@ -113,7 +115,6 @@ impl Room {
     /// # Errors
     /// [`SetupError`], with the field of the setup at fault.
     pub fn new(kind: &GameKind, setup: RoomSetup) -> Result<Self, SetupError> {
-        let schema = (kind.schema)();
         let seats = &setup.game.seats;
         for (index, seat) in seats.iter().enumerate() {
             if seats[..index]
@@ -130,8 +131,8 @@ impl Room {
             .map(|_| Member::new(setup.rules.input_limit))
             .collect();
         Ok(Self {
+            schema: (kind.schema)(),
             kind: *kind,
-            schema,
             game,
             members,
             tick: Tick(0),
@@ -196,6 +197,11 @@ impl Room {
         &self.setup
     }
 
+    /// The name of its game.
+    pub fn game(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// The last step.
     pub fn tick(&self) -> Tick {
         self.tick
@@ -204,6 +210,13 @@ impl Room {
     /// The fields of its snapshots.
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// The game's whole state, as a viewer without limits sees it.
+    pub fn view(&self) -> View {
+        let mut view = View::new(&self.schema);
+        self.game.encode(&mut view);
+        view
     }
 
     /// How many players are present.
@@ -353,7 +366,7 @@ impl Room {
             let attached = member.attached.take();
             let Some(Claim {
                 session, attempt, ..
-            }) = member.present_claim()
+            }) = member.listener()
             else {
                 continue;
             };
@@ -389,17 +402,18 @@ impl Room {
     }
 
     fn snapshot(&mut self, out: &mut Vec<Output>) {
-        if !self.members.iter().any(Member::is_present) {
+        if self
+            .members
+            .iter()
+            .all(|member| member.listener().is_none())
+        {
             return;
         }
-        let mut full = View::new(&self.schema);
-        self.game.encode(&mut full);
-        let full = Arc::new(full);
-        let mut bodies = SharedBodies::new(&self.schema, full);
+        let mut bodies = SharedBodies::new(&self.schema, Arc::new(self.view()));
         for index in 0..self.members.len() {
             let seat = Seat(index as u16);
             let member = &mut self.members[index];
-            let Some(session) = member.session() else {
+            let Some(Claim { session, .. }) = member.listener() else {
                 continue;
             };
             let head = member.head(self.tick);

@@ -251,6 +251,10 @@ impl Rooms for Syncd {
         self.inner.changed.notify_waiters();
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
+
+    async fn adopt(&self, _: Request<pb::AdoptRoom>) -> Result<Response<pb::RoomAdopted>, Status> {
+        Err(Status::unimplemented("no matcher asks for it"))
+    }
 }
 
 fn news(news: News) -> Result<pb::RoomNews, Status> {

@@ -1,4 +1,6 @@
-//! Leases: nodes announce themselves, and vanish when they stop.
+//! Leases: nodes announce themselves, and vanish when they stop. [`keeper`] keeps one.
+
+pub mod keeper;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ pub struct InputRange {
 }
 
 /// The room's end, for one player.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InputQueue {
     limit: usize,
     /// The last step that was applied or reported.

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-const GUARD: &str = r#""$@" & server=$!; echo $server; read -r _; kill -KILL $server; wait $server"#;
+const GUARD: &str =
+    r#""$@" & server=$!; echo $server; read -r _; kill -KILL $server; wait $server"#;
 
 /// A running server.
 #[derive(Debug)]

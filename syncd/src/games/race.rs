@@ -17,6 +17,7 @@ pub mod track;
 mod trig;
 pub mod wire;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use protocol::random::Random;
@@ -24,7 +25,8 @@ use protocol::snapshot::View;
 use serde::{Deserialize, Serialize};
 
 use crate::game::{
-    Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, Setup, SetupError,
+    Departure, Game, GameEvent, GameKind, Priority, RestoreError, Seat, SeatInput, SeatResult,
+    Setup, SetupError, load, store,
 };
 use crate::room::ticks;
 use car::Car;
@@ -38,7 +40,9 @@ pub const KIND: GameKind = GameKind {
     name: "race",
     input_bits: 8,
     schema: wire::schema,
+    version: 1,
     create: |setup| Ok(Box::new(Race::new(setup)?)),
+    restore: |setup, bytes| Ok(Box::new(Race::restore(setup, bytes)?)),
 };
 
 /// Most cars.
@@ -124,8 +128,19 @@ struct Race {
     racers: Vec<Racer>,
 }
 
+/// What of a [`Race`] changes.
+#[derive(Serialize, Deserialize)]
+struct Saved<'a> {
+    tick: u32,
+    phase: Phase,
+    start_tick: u32,
+    all_here: bool,
+    deadline: u32,
+    racers: Cow<'a, [Racer]>,
+}
+
 /// A seat's car and how it does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Racer {
     car: Car,
     /// The segment of the centre line where it was last.
@@ -165,6 +180,24 @@ impl Race {
             all_here: false,
             deadline: u32::MAX,
             racers,
+        })
+    }
+
+    fn restore(setup: &Setup, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let new = Self::new(setup)?;
+        let saved: Saved<'_> = load("a race", bytes)?;
+        let on_track = |racer: &Racer| racer.segment < new.track.points.len();
+        if saved.racers.len() != new.racers.len() || !saved.racers.iter().all(on_track) {
+            return Err(RestoreError::Damaged("cars of a race"));
+        }
+        Ok(Self {
+            tick: saved.tick,
+            phase: saved.phase,
+            start_tick: saved.start_tick,
+            all_here: saved.all_here,
+            deadline: saved.deadline,
+            racers: saved.racers.into_owned(),
+            ..new
         })
     }
 
@@ -311,6 +344,17 @@ impl Game for Race {
         if self.racers.iter().all(done) || self.tick >= self.deadline {
             self.phase = Phase::Over;
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        store(&Saved {
+            tick: self.tick,
+            phase: self.phase,
+            start_tick: self.start_tick,
+            all_here: self.all_here,
+            deadline: self.deadline,
+            racers: Cow::Borrowed(&self.racers),
+        })
     }
 
     fn encode(&self, view: &mut View) {

@@ -367,6 +367,3 @@ impl OwnJournal {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

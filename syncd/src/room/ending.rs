@@ -45,10 +45,10 @@ impl Room {
         shown || over_for >= self.setup.rules.linger_ticks || self.members.iter().all(has_left)
     }
 
-    /// Tells those who are present that the room is gone.
+    /// Tells those who listen that the room is gone.
     pub(super) fn close_channels(&self, reason: EndReason, out: &mut Vec<Output>) {
         for (index, member) in self.members.iter().enumerate() {
-            if let Some(claim) = member.present_claim() {
+            if let Some(claim) = member.listener() {
                 out.push(Output::CloseChannel {
                     seat: Seat(index as u16),
                     session: claim.session,

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use protocol::attach::{Claim, Holder};
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
-use protocol::id::{Channel, Epoch, SessionId, Tick};
+use protocol::id::{Channel, Epoch, Tick};
 use protocol::input::{InputQueue, InputRange};
-use protocol::log::{self, Attached, EventLog, LOG_LIMITS};
+use protocol::log::{self, Attached, EventLog, LOG_LIMITS, SavedLog};
 use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::command::Attach;
 use super::say::Pace;
@@ -14,7 +15,7 @@ use crate::game::{Departure, SeatInput};
 use crate::viewer::Viewer;
 
 /// Whether the player is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Presence {
     /// Has never been.
     Expected,
@@ -40,6 +41,23 @@ pub(super) struct Member {
     /// The log was full since the last step.
     pub(super) overflowed: bool,
     pub(super) said: Pace,
+    /// Whether somebody attached to this very room: not so in one that was restored, whose
+    /// players may be present nevertheless.
+    reachable: bool,
+    inputs: InputQueue,
+    held: u32,
+    held_for: u32,
+}
+
+/// What of a [`Member`] is written down. The rest is about an attachment, and whoever attaches
+/// next begins without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedMember {
+    presence: Presence,
+    holder: Holder,
+    log: SavedLog,
+    lost: Option<InputRange>,
+    said: Pace,
     inputs: InputQueue,
     held: u32,
     held_for: u32,
@@ -57,10 +75,62 @@ impl Member {
             attached: None,
             overflowed: false,
             said: Pace::default(),
+            reachable: false,
             inputs: InputQueue::new(input_limit),
             held: 0,
             held_for: 0,
         }
+    }
+
+    pub(super) fn save(&self) -> SavedMember {
+        SavedMember {
+            presence: self.presence,
+            holder: self.holder.clone(),
+            log: self.log.save(),
+            lost: self.lost,
+            said: self.said.clone(),
+            inputs: self.inputs.clone(),
+            held: self.held,
+            held_for: self.held_for,
+        }
+    }
+
+    /// `None` if no member can be like that.
+    pub(super) fn restore(saved: SavedMember) -> Option<Self> {
+        let SavedMember {
+            presence,
+            holder,
+            log,
+            lost,
+            said,
+            inputs,
+            held,
+            held_for,
+        } = saved;
+        if presence == Presence::Present && holder.current().is_none() {
+            return None;
+        }
+        Some(Self {
+            presence,
+            holder,
+            log: EventLog::restore(Channel::Room, LOG_LIMITS, log)?,
+            viewer: Viewer::default(),
+            lost,
+            attached: None,
+            overflowed: false,
+            said,
+            reachable: false,
+            inputs,
+            held,
+            held_for,
+        })
+    }
+
+    /// Tells nothing more until somebody attaches. Presence stays.
+    pub(super) fn hang_up(&mut self) {
+        self.reachable = false;
+        self.attached = None;
+        self.viewer.reset();
     }
 
     pub(super) fn is_present(&self) -> bool {
@@ -72,9 +142,9 @@ impl Member {
         self.holder.current().copied().filter(|_| self.is_present())
     }
 
-    /// The session to send to, while there is one.
-    pub(super) fn session(&self) -> Option<SessionId> {
-        self.present_claim().map(|claim| claim.session)
+    /// Whom to send to, while there is somebody.
+    pub(super) fn listener(&self) -> Option<Claim> {
+        self.present_claim().filter(|_| self.reachable)
     }
 
     pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) {
@@ -91,6 +161,7 @@ impl Member {
         }
         self.holder.accept(attach.claim);
         self.presence = Presence::Present;
+        self.reachable = true;
         self.viewer.reset();
         self.attached = Some(attached);
     }

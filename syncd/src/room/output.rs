@@ -8,6 +8,7 @@ use protocol::frame::Event;
 use protocol::id::SessionId;
 use protocol::input::InputRange;
 use protocol::log::Attached;
+use serde::{Deserialize, Serialize};
 
 use super::SnapshotTarget;
 use crate::game::Seat;
@@ -109,7 +110,7 @@ pub enum Output {
 }
 
 /// Why a room is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     /// The game is over.
     Finished,

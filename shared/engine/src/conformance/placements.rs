@@ -100,7 +100,10 @@ async fn many_rooms_are_found_in_the_order_they_are_asked_for(placements: &dyn P
     for room in rooms.iter().filter(|room| room.0 % 3 == 0) {
         place(placements, *room, "a", room.0).await;
     }
-    let found = placements.find(&rooms).await.expect("the store finds rooms");
+    let found = placements
+        .find(&rooms)
+        .await
+        .expect("the store finds rooms");
     let expected = |room: &RoomId| (room.0 % 3 == 0).then(|| at("a", room.0));
     assert_eq!(found, rooms.iter().map(expected).collect::<Vec<_>>());
     assert_eq!(placements.find(&[]).await.expect("nothing"), []);

@@ -43,7 +43,9 @@ async fn a_segment_that_is_repeated_is_dropped(tapes: &dyn Tapes, room: RoomId) 
 }
 
 async fn a_long_tape_comes_whole(tapes: &dyn Tapes, room: RoomId) {
-    let segments: Vec<Segment> = (1..=100).map(|n| segment(n * 60, &[n as u8; 500])).collect();
+    let segments: Vec<Segment> = (1..=100)
+        .map(|n| segment(n * 60, &[n as u8; 500]))
+        .collect();
     for segment in &segments {
         append(tapes, room, segment, KEEP).await;
     }

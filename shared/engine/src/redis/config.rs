@@ -141,9 +141,12 @@ impl Settings {
 
 fn parse(url: &str) -> Result<(Address, i64), EngineError> {
     // Not even the host of what cannot be read is shown: it may be a password in the wrong place.
-    let info = url
-        .into_connection_info()
-        .map_err(|_| refused("a URL", "`urls` in [engine.redis] are like redis://host:6379"))?;
+    let info = url.into_connection_info().map_err(|_| {
+        refused(
+            "a URL",
+            "`urls` in [engine.redis] are like redis://host:6379",
+        )
+    })?;
     let ConnectionAddr::Tcp(host, port) = info.addr() else {
         return Err(refused("a URL", "only redis://host:port is supported"));
     };

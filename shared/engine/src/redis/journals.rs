@@ -154,7 +154,9 @@ impl RedisJournals {
         for room in &checkpoints.gone {
             call.push(room.to_string());
         }
-        let is_due = known.registered_at.is_none_or(|at| at.elapsed() >= REGISTER);
+        let is_due = known
+            .registered_at
+            .is_none_or(|at| at.elapsed() >= REGISTER);
         let mut calls = vec![call];
         calls.extend(is_due.then(|| self.enter(who)));
         let replies = self.redis.run_all::<Value>(operation, &calls).await?;

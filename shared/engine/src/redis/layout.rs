@@ -141,7 +141,11 @@ async fn keep(settings: Settings, layout: watch::Sender<Arc<Layout>>, trouble: A
         }
         let known: Vec<Address> = {
             let layout = layout.borrow();
-            layout.nodes.iter().map(|node| node.address.clone()).collect()
+            layout
+                .nodes
+                .iter()
+                .map(|node| node.address.clone())
+                .collect()
         };
         match discovery::discover(&settings, &known).await {
             Ok(ranges) => {

@@ -99,7 +99,9 @@ impl Node {
     /// The shared connection, once it is there.
     pub(super) async fn live(&self) -> RedisResult<Arc<Live>> {
         let mut link = self.link.clone();
-        let settled = link.wait_for(|link| !matches!(link, Link::Connecting)).await;
+        let settled = link
+            .wait_for(|link| !matches!(link, Link::Connecting))
+            .await;
         match settled.as_deref() {
             Ok(Link::Up(live)) => Ok(Arc::clone(live)),
             Ok(Link::Down(error)) => Err(error.clone()),
@@ -175,7 +177,10 @@ async fn exchange(
 
 /// Whether the connection failed, in contrast to what was asked.
 pub(super) fn is_transport(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::Client)
+    matches!(
+        error.kind(),
+        ErrorKind::Io | ErrorKind::Parse | ErrorKind::Client
+    )
 }
 
 /// Counts a call that is given up without an answer.
@@ -292,7 +297,8 @@ impl Keeper {
             loop {
                 sleep(PROBE).await;
                 if let Err(error) = self.probe(live).await {
-                    live.is_silent.fetch_or(error.is_timeout(), Ordering::Relaxed);
+                    live.is_silent
+                        .fetch_or(error.is_timeout(), Ordering::Relaxed);
                     live.cut.cancel();
                     return;
                 }
@@ -385,7 +391,9 @@ pub(super) async fn within<T>(
     step: impl Future<Output = RedisResult<T>>,
 ) -> RedisResult<T> {
     let elapsed = |_| std::io::Error::from(std::io::ErrorKind::TimedOut).into();
-    timeout(deadline, step).await.unwrap_or_else(|error| Err(elapsed(error)))
+    timeout(deadline, step)
+        .await
+        .unwrap_or_else(|error| Err(elapsed(error)))
 }
 
 pub(super) fn closed(why: &'static str) -> RedisError {

@@ -191,7 +191,9 @@ impl Redis {
         let replies = replies.map_err(|error| failed(operation, error))?;
         let id = |info: &Value| {
             let info: String = from_redis_value(info.clone()).ok()?;
-            let id = info.lines().find_map(|line| line.strip_prefix("master_replid:"))?;
+            let id = info
+                .lines()
+                .find_map(|line| line.strip_prefix("master_replid:"))?;
             Some(id.to_owned())
         };
         let ids: Option<Vec<String>> = replies.iter().map(id).collect();
@@ -231,7 +233,10 @@ impl Redis {
             first(replies)
         };
         let replies = join_all(nodes.into_iter().map(ask));
-        within(self.deadline(), async { replies.await.into_iter().collect() }).await
+        within(self.deadline(), async {
+            replies.await.into_iter().collect()
+        })
+        .await
     }
 
     async fn attempts(&self, calls: &[Call]) -> Vec<RedisResult<Value>> {
@@ -337,7 +342,9 @@ impl Redis {
     async fn live_of(&self, slot: u16) -> RedisResult<Arc<Live>> {
         let layout = self.0.layout.now();
         let node = layout.node_of(slot);
-        node.ok_or_else(|| closed("nobody has the hash slot"))?.live().await
+        node.ok_or_else(|| closed("nobody has the hash slot"))?
+            .live()
+            .await
     }
 
     /// Loads a script, and runs the call in the same write.
@@ -355,7 +362,9 @@ impl Redis {
     async fn ask_elsewhere(&self, address: &Address, call: &Call) -> RedisResult<Value> {
         self.0.layout.doubt();
         let layout = self.0.layout.now();
-        let node = layout.node_at(address).ok_or_else(|| closed("an unknown server"))?;
+        let node = layout
+            .node_at(address)
+            .ok_or_else(|| closed("an unknown server"))?;
         let live = node.live().await?;
         last(live.send(&[&cmd("ASKING"), &call.command]).await?)
     }
@@ -379,11 +388,7 @@ impl Redis {
         }
     }
 
-    async fn durable_attempt(
-        &self,
-        call: &Call,
-        until: Instant,
-    ) -> Result<(Value, u32), Failure> {
+    async fn durable_attempt(&self, call: &Call, until: Instant) -> Result<(Value, u32), Failure> {
         let layout = self.0.layout.now();
         let node = layout.node_of(call.slot);
         let node = node.ok_or_else(|| Failure::Passing(closed("nobody has the hash slot")))?;
@@ -437,7 +442,9 @@ fn judge(node: &Node, call: &Call, reply: RedisResult<Value>) -> Result<Value, F
             None => Err(Failure::Final(error)),
         },
         ErrorKind::Server(ServerErrorKind::Ask) => {
-            let address = error.redirect_node().and_then(|(address, _)| Address::parse(address));
+            let address = error
+                .redirect_node()
+                .and_then(|(address, _)| Address::parse(address));
             Err(address.map_or(Failure::Passing(error), Failure::Elsewhere))
         }
         _ if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN") => {

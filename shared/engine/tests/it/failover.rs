@@ -92,7 +92,11 @@ async fn a_primary_that_sentinels_replace_is_survived() {
     servers.restart_killed();
     servers.wait_until_whole();
     until("seals are durable again", async || {
-        engine.journals.seal(&incarnation("written"), &by).await.is_ok()
+        engine
+            .journals
+            .seal(&incarnation("written"), &by)
+            .await
+            .is_ok()
     })
     .await;
 
@@ -139,7 +143,11 @@ async fn a_primary_that_a_cluster_replaces_is_survived() {
         engine.placements.place(*room, &placement).await.unwrap();
     }
     let before = engine.journals.lineage().await.unwrap();
-    let key = engine.redis.as_ref().unwrap().key("journal:steady.1", "head");
+    let key = engine
+        .redis
+        .as_ref()
+        .unwrap()
+        .key("journal:steady.1", "head");
     servers.kill_primary_of(&key);
     until("calls work again", async || {
         works(&engine).await && engine.placements.find(&rooms).await.is_ok()

@@ -23,7 +23,11 @@ async fn calls_work_again_after_a_restart() {
     let mut server = RedisServer::start_durable();
     let engine = engine(&single(&server, "pr")).await;
     let redis = engine.redis.clone().unwrap();
-    engine.placements.place(RoomId(1), &at("a", 1)).await.unwrap();
+    engine
+        .placements
+        .place(RoomId(1), &at("a", 1))
+        .await
+        .unwrap();
     assert!(redis.is_reachable());
     server.kill();
     until("it is seen that Redis is away", async || {
@@ -55,7 +59,11 @@ async fn a_redis_that_comes_back_empty_has_another_lineage_and_no_journals() {
     let who = incarnation("owner");
     let entries = [Bytes::from_static(b"one")];
     engine.journals.open(&who, Seq(0)).await.unwrap();
-    engine.journals.append(&who, Seq(1), &entries).await.unwrap();
+    engine
+        .journals
+        .append(&who, Seq(1), &entries)
+        .await
+        .unwrap();
     let before = engine.journals.lineage().await.unwrap();
     server.restart_empty();
     until("the owner is told", async || {
@@ -69,7 +77,11 @@ async fn a_redis_that_comes_back_empty_has_another_lineage_and_no_journals() {
     // The owner says where it is, and goes on.
     let opened = engine.journals.open(&who, Seq(0)).await.unwrap();
     assert_eq!(opened, Written::Done);
-    let written = engine.journals.append(&who, Seq(1), &entries).await.unwrap();
+    let written = engine
+        .journals
+        .append(&who, Seq(1), &entries)
+        .await
+        .unwrap();
     assert_eq!(written, Written::Done);
     assert_eq!(engine.journals.list().await.unwrap().len(), 1);
 }

@@ -2,11 +2,12 @@
 //! them.
 
 use protocol::snapshot::{Field, Schema, View};
+use serde::{Deserialize, Serialize};
 
 use super::CARS;
 
 /// Where the race is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Cars stand; players are waited for, then seconds are counted.
     Countdown,

@@ -1,0 +1,364 @@
+use proptest::prelude::*;
+use protocol::attach::Claim;
+use protocol::control::Data;
+use protocol::frame::{Ack, InputFrame, Steps};
+use protocol::id::SessionId;
+use protocol::id::{Channel, InputSeq, InstanceId, MatchId, Offset, PlayerId, Position, RoomId};
+use protocol::log;
+use protocol::random::Random;
+
+use super::*;
+use crate::game::{Seat, SeatSetup, Setup};
+use crate::games::race::pilot::Pilot;
+use crate::games::race::track::Track;
+use crate::games::race::wire::CarState;
+use crate::room::{Applied, Attach, Command, Output, Rules};
+
+fn room(game: &str, seats: u64, seed: u64) -> Room {
+    let seat = |number| SeatSetup {
+        player: PlayerId(number),
+        name: format!("P{number}"),
+        bot: number == 3,
+        team: 0,
+        rating: 1500,
+    };
+    let settings = match game {
+        "race" => r#"{"laps":1,"countdown":"1s","join_wait":"1s"}"#,
+        _ => r#"{"minutes":1}"#,
+    };
+    let setup = RoomSetup {
+        room: RoomId(1),
+        match_id: MatchId(2),
+        mode: game.to_owned(),
+        game: Setup {
+            seed,
+            seats: (0..seats).map(seat).collect(),
+            settings: settings.to_owned(),
+        },
+        rules: Rules {
+            snapshot_every: 3,
+            snapshot_phase: 1,
+            snapshot_bytes: 60,
+            input_limit: 30,
+            hold_ticks: 15,
+            linger_ticks: 120,
+            abandon_ticks: 300,
+        },
+    };
+    Room::new(Games::default().find(game).unwrap(), setup).unwrap()
+}
+
+/// A player who comes, plays, talks and goes as the dice say.
+struct Player {
+    seat: Seat,
+    attempt: u32,
+    here: bool,
+    have: Position,
+    pilot: Pilot,
+    next: u32,
+}
+
+impl Player {
+    fn new(seat: u16) -> Self {
+        Self {
+            seat: Seat(seat),
+            attempt: 0,
+            here: false,
+            have: Position {
+                epoch: Epoch(0),
+                offset: Offset(0),
+            },
+            pilot: Pilot::new(u64::from(seat)),
+            next: 1,
+        }
+    }
+
+    fn attach(&mut self, mode: log::Attach, epoch: u32) -> Command {
+        self.attempt += 1;
+        self.here = true;
+        let number = u64::from(self.seat.0);
+        Command::Attach(Attach {
+            player: PlayerId(number),
+            claim: Claim {
+                session: SessionId(number),
+                instance: InstanceId(number),
+                attempt: self.attempt,
+                login: self.attempt == 1,
+            },
+            mode,
+            epoch: Epoch(epoch),
+        })
+    }
+
+    fn act(&mut self, room: &Room, random: &mut Random) -> Option<Command> {
+        let (seat, attempt) = (self.seat, self.attempt);
+        if !self.here {
+            let mode = match random.below(4) {
+                0 => log::Attach::Fresh,
+                1 => log::Attach::Continue,
+                _ => log::Attach::Resume(self.have),
+            };
+            return (random.below(40) == 0)
+                .then(|| self.attach(mode, random.next_u64() as u32 | 1));
+        }
+        match random.below(200) {
+            0 => {
+                self.here = false;
+                Some(Command::Detach { seat, attempt })
+            }
+            1 if random.below(8) == 0 => {
+                self.here = false;
+                Some(Command::Leave { seat, attempt })
+            }
+            2..20 => Some(Command::Say {
+                seat,
+                to: (random.below(2) == 0).then(|| Seat(random.below(9) as u16)),
+                data: Data::parse(&format!(r#"{{"n":{}}}"#, random.below(1000))).unwrap(),
+            }),
+            20..40 => Some(Command::Ack {
+                seat,
+                ack: Ack {
+                    channel: Channel::Room,
+                    epoch: self.have.epoch,
+                    offset: self.have.offset,
+                    resend: random.below(4) == 0,
+                },
+            }),
+            40..110 => Some(self.input(room, random)),
+            _ => None,
+        }
+    }
+
+    fn input(&mut self, room: &Room, random: &mut Random) -> Command {
+        let car = match room.game() {
+            "race" => CarState::of(&room.view(), self.seat.index()),
+            _ => None,
+        };
+        let track = Track::harbour();
+        let bits = car.map_or(0, |car| self.pilot.drive(&track, &car));
+        let mut steps = Steps::new(8);
+        (0..=random.below(5)).for_each(|_| assert!(steps.push(bits)));
+        // Now and then some are lost on the way.
+        self.next += random.below(30).saturating_sub(28) as u32;
+        let first = InputSeq(self.next);
+        self.next += steps.as_slice().len() as u32;
+        Command::Input {
+            seat: self.seat,
+            input: InputFrame {
+                epoch: self.have.epoch,
+                offset: self.have.offset,
+                snapshot: room.tick(),
+                first,
+                steps,
+            },
+        }
+    }
+
+    fn take(&mut self, output: &Output) {
+        match output {
+            Output::Attached { seat, attached, .. } if *seat == self.seat => {
+                self.have = attached.position;
+                if !attached.recovered {
+                    self.next = 1;
+                }
+            }
+            Output::Event { seat, event, .. }
+                if *seat == self.seat && event.offset.0 == self.have.offset.0 + 1 =>
+            {
+                self.have.offset = event.offset;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Everybody who is there attaches anew, as gateways do for their sessions after a take-over.
+fn reattach(players: &mut [Player], rooms: &mut [&mut Room]) {
+    for player in players.iter_mut().filter(|player| player.here) {
+        let command = player.attach(log::Attach::Continue, 77);
+        for room in rooms.iter_mut() {
+            room.apply(command.clone());
+        }
+    }
+}
+
+/// Runs a room; at tick `at` it is restored, and both go on with the same commands.
+fn twins(game: &str, seats: u64, seed: u64, at: u32) {
+    let mut room = room(game, seats, seed);
+    let mut twin: Option<Room> = None;
+    let mut random = Random::new(seed);
+    let mut players: Vec<Player> = (0..seats as u16).map(Player::new).collect();
+    let (mut out, mut twin_out) = (Vec::new(), Vec::new());
+    while room.ended().is_none() && room.tick().0 < at + 2_000 {
+        if room.tick().0 == at {
+            let mut restored = Room::restore(&Games::default(), &room.checkpoint()).unwrap();
+            assert_eq!(restored.checkpoint(), room.checkpoint());
+            reattach(&mut players, &mut [&mut room, &mut restored]);
+            twin = Some(restored);
+        }
+        for player in &mut players {
+            let Some(command) = player.act(&room, &mut random) else {
+                continue;
+            };
+            let same = twin.as_mut().map(|twin| twin.apply(command.clone()));
+            let applied = room.apply(command);
+            if matches!(applied, Applied::Refused(_)) {
+                player.here = false;
+            }
+            assert!(same.is_none_or(|same| same == applied));
+        }
+        room.step(&mut out);
+        out.iter()
+            .for_each(|output| players.iter_mut().for_each(|player| player.take(output)));
+        if let Some(twin) = &mut twin {
+            twin.step(&mut twin_out);
+            assert_eq!(twin_out, out, "tick {}", room.tick());
+            assert_eq!(twin.view(), room.view());
+            assert_eq!(twin.result(), room.result());
+            assert_eq!(twin.ended(), room.ended());
+            if room.tick().0.is_multiple_of(60) {
+                assert_eq!(twin.checkpoint(), room.checkpoint());
+            }
+        }
+        out.clear();
+        twin_out.clear();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_restored_race_goes_on_as_the_one_that_was_saved(seed in any::<u64>(), at in 1u32..1_500) {
+        twins("race", 8, seed, at);
+    }
+
+    #[test]
+    fn a_restored_relay_room_goes_on_as_the_one_that_was_saved(
+        seed in any::<u64>(),
+        at in 1u32..1_500,
+    ) {
+        twins("relay", 5, seed, at);
+    }
+}
+
+/// A race with everything in it: players there and away, inputs that wait, events unacknowledged.
+fn busy() -> Room {
+    let mut room = room("race", 8, 5);
+    let mut random = Random::new(5);
+    let mut players: Vec<Player> = (0..8).map(Player::new).collect();
+    let mut out = Vec::new();
+    for _ in 0..600 {
+        for player in &mut players {
+            if let Some(command) = player.act(&room, &mut random) {
+                room.apply(command);
+            }
+        }
+        out.clear();
+        room.step(&mut out);
+        out.iter()
+            .for_each(|output| players.iter_mut().for_each(|player| player.take(output)));
+    }
+    room
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn damaged_bytes_are_refused_and_never_panic(
+        at in any::<prop::sample::Index>(),
+        with in 1u8..,
+        cut in any::<prop::sample::Index>(),
+        garbage in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let games = Games::default();
+        let whole = busy_bytes();
+        let mut flipped = whole.clone();
+        *at.get_mut(&mut flipped) ^= with;
+        prop_assert!(Room::restore(&games, &flipped).is_err());
+        prop_assert!(Room::restore(&games, &whole[..cut.index(whole.len())]).is_err());
+        prop_assert!(Room::restore(&games, &garbage).is_err());
+        // What the digest does not stop may be taken, but never panics.
+        let _ = Room::restore_body(&games, &flipped[1 + DIGEST..]);
+        let _ = Room::restore_body(&games, &garbage);
+    }
+}
+
+fn busy_bytes() -> Vec<u8> {
+    static BYTES: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    BYTES.get_or_init(|| busy().checkpoint()).clone()
+}
+
+#[test]
+fn each_reason_why_a_checkpoint_is_refused_has_a_text() {
+    let text = |games: &Games, bytes: &[u8]| Room::restore(games, bytes).unwrap_err().to_string();
+    let bytes = busy_bytes();
+    let mut other = bytes.clone();
+    other[0] = 9;
+    assert_eq!(
+        text(&Games::default(), &other),
+        "format 9 of a room's state is unknown; this build reads 1"
+    );
+    let relay = Games::none().with(crate::games::relay::KIND);
+    assert_eq!(
+        text(&relay, &bytes),
+        r#"game "race" is unknown; this build has relay"#
+    );
+    let mut race = crate::games::race::KIND;
+    race.version = 99;
+    let ours = crate::games::race::KIND.version;
+    assert_eq!(
+        text(&Games::none().with(race), &bytes),
+        format!(r#"game "race" ran as simulation {ours}; this build has 99"#)
+    );
+    assert_eq!(
+        text(&Games::default(), &bytes[..100]),
+        "what was written down is damaged: a checkpoint and its digest"
+    );
+}
+
+#[test]
+fn a_restored_room_tells_nobody_anything_until_they_attach() {
+    let mut room = room("relay", 2, 1);
+    let mut players: Vec<Player> = (0..2).map(Player::new).collect();
+    for player in &mut players {
+        room.apply(player.attach(log::Attach::Fresh, 5));
+    }
+    let mut out = Vec::new();
+    room.step(&mut out);
+    let mut restored = Room::restore(&Games::default(), &room.checkpoint()).unwrap();
+    assert_eq!(restored.present(), 2);
+    out.clear();
+    (0..300).for_each(|_| restored.step(&mut out));
+    assert_eq!(out, []);
+    restored.apply(players[1].attach(log::Attach::Continue, 6));
+    restored.step(&mut out);
+    let is_for_it = |output: &Output| match output {
+        Output::Attached { seat, attached, .. } => attached.recovered && *seat == Seat(1),
+        Output::Event { seat, .. } => *seat == Seat(1),
+        _ => false,
+    };
+    assert!(!out.is_empty() && out.iter().all(is_for_it), "{out:?}");
+}
+
+#[test]
+fn a_broken_history_is_not_continued() {
+    let mut room = room("relay", 1, 1);
+    let mut player = Player::new(0);
+    room.apply(player.attach(log::Attach::Fresh, 5));
+    let mut out = Vec::new();
+    room.step(&mut out);
+    out.iter().for_each(|output| player.take(output));
+    let modes = [log::Attach::Continue, log::Attach::Resume(player.have)];
+    for mode in modes {
+        let mut restored = Room::restore(&Games::default(), &room.checkpoint()).unwrap();
+        restored.break_histories(|| Epoch(6));
+        restored.apply(player.attach(mode, 7));
+        out.clear();
+        restored.step(&mut out);
+        let Some(Output::Attached { attached, .. }) = out.first() else {
+            panic!("{out:?}");
+        };
+        assert!(!attached.recovered, "{mode:?}");
+        assert_eq!(attached.position.epoch, Epoch(7));
+    }
+}
