@@ -12,10 +12,12 @@ use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
+use engine::redis::Redis;
 use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
 use gateway::{Gateway, Origins, Parts};
 use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
+use matcher::store::redis::RedisStore;
 use matcher::{NodeSource, SyncdNode};
 use protocol::id::Generation;
 use rpc::transport::Incoming;
@@ -280,8 +282,8 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
     announce("matcher", &listener)?;
     let generation = generation();
     let mut tasks = Vec::new();
-    let stores = match &engine {
-        Some(engine) => {
+    let stores = match engine.as_ref().and_then(|engine| Some((engine, engine.redis.clone()?))) {
+        Some((engine, redis)) => {
             let advertised = settings.matcher.advertise.as_deref();
             let record = NodeRecord {
                 node: settings.matcher.node.clone(),
@@ -294,7 +296,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 region: String::new(),
             };
             tasks.push(host.keep_lease(engine, record));
-            MatcherStores::shared(engine, settings.matcher.players)
+            MatcherStores::shared(engine, redis, settings.matcher.players)
         }
         None => {
             let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
@@ -343,9 +345,9 @@ impl MatcherStores {
     }
 
     /// Of one among others.
-    fn shared(engine: &Engine, limit: usize) -> Self {
+    fn shared(engine: &Engine, redis: Redis, limit: usize) -> Self {
         Self {
-            tickets: Arc::new(MemoryStore::new(limit)),
+            tickets: Arc::new(RedisStore::new(redis, limit)),
             nodes: NodeSource::Leases(engine.leases.clone()),
             placements: Some(engine.placements.clone()),
         }
