@@ -136,7 +136,7 @@ impl Matcher {
             store: dependencies.store,
             placements: dependencies.placements,
             nodes,
-            generation: Arc::new(move || dependencies.generation),
+            generation: dependencies.generation,
             signer: dependencies.signer,
             drain: drain.clone(),
         });
