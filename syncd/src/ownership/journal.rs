@@ -353,7 +353,9 @@ impl OwnJournal {
             })
             .map(|(room, pending)| (room, pending.clone()))
             .collect();
-        if rooms.is_empty() && self.gone.is_empty() {
+        // Without rooms nobody needs any entry.
+        let is_idle = self.shelves.is_empty() && !self.kept.is_empty() && stored == self.last();
+        if rooms.is_empty() && self.gone.is_empty() && !is_idle {
             return None;
         }
         let gone: Vec<RoomId> = self.gone.iter().copied().collect();

@@ -518,7 +518,7 @@ impl World {
         let dead = journals
             .find(|who| !hosts().any(|host| host.me == **who))
             .cloned();
-        let is_idle = hosts().all(|host| host.rooms.is_empty() && host.own.kept_bytes() < 1024);
+        let is_idle = hosts().all(|host| host.rooms.is_empty() && host.own.kept_bytes() == 0);
         self.is_over = open.is_empty() && dead.is_none() && is_idle;
         if now > END && !self.is_over {
             let what = format!("open {open:?}, dead journal {dead:?}, idle {is_idle}");
