@@ -10,6 +10,10 @@
 mod attempts;
 #[path = "it/clients.rs"]
 mod clients;
+#[path = "it/failover.rs"]
+mod failover;
+#[path = "it/flaky.rs"]
+mod flaky;
 #[path = "it/gateway.rs"]
 mod gateway;
 #[path = "it/parties.rs"]

@@ -11,16 +11,20 @@ use chassis::drain::Drain;
 use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
 use chassis::telemetry::{Chain, Telemetry};
-use engine::Engine;
+use engine::leases::keeper::{LeaseState, keep};
+use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
 use gateway::{Gateway, Origins, Parts};
-use matcher::SyncdNode;
+use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
+use matcher::{NodeSource, SyncdNode};
 use protocol::id::Generation;
 use rpc::transport::Incoming;
 use serde_json::Value;
+use syncd::Announce;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
@@ -115,7 +119,17 @@ impl Host {
         move || settings.load().shown()
     }
 
-    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+    /// The stores of services that run apart: shared if the settings say so.
+    pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
+        let settings = self.settings();
+        match &settings.engine.redis {
+            Some(redis) => Ok(Engine::redis(redis).await?),
+            None => self.embedded(),
+        }
+    }
+
+    /// The stores of a process that is alone.
+    pub(crate) fn embedded(&self) -> Result<Engine, Failure> {
         Ok(Engine::embedded(
             self.settings().engine.data_dir.as_deref(),
         )?)
@@ -174,14 +188,16 @@ impl Host {
     pub(crate) fn start_matcher(
         &self,
         incoming: Incoming,
-        nodes: Vec<SyncdNode>,
+        stores: MatcherStores,
         secrets: &Secrets,
+        generation: Generation,
     ) -> Result<JoinHandle<()>, Failure> {
         let dependencies = matcher::Dependencies {
-            store: Arc::new(MemoryStore::new(self.settings().matcher.players)),
-            nodes,
+            store: stores.tickets,
+            nodes: stores.nodes,
+            placements: stores.placements,
             signer: secrets.signer.clone(),
-            generation: generation(),
+            generation,
             drain: self.drain.clone(),
             readiness: self.readiness.clone(),
         };
@@ -194,12 +210,18 @@ impl Host {
     }
 
     /// Starts a syncd on `incoming`.
-    pub(crate) fn start_syncd(&self, incoming: Incoming, engine: &Engine) -> JoinHandle<()> {
+    pub(crate) fn start_syncd(
+        &self,
+        incoming: Incoming,
+        engine: &Engine,
+        announce: Option<Announce>,
+    ) -> JoinHandle<()> {
         let syncd = syncd::build(syncd::Parts {
             config: self.settings().syncd.clone(),
             engine: engine.clone(),
             drain: self.drain.clone(),
             readiness: self.readiness.clone(),
+            announce,
         });
         tokio::spawn(syncd.serve(incoming))
     }
@@ -231,13 +253,19 @@ impl Host {
 pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
-    if settings.gateway.rooms.is_empty() {
-        let text = "gateway.rooms is empty; it lists the syncd nodes".to_owned();
-        return Err(Failure::Settings(text));
-    }
+    let origins = match host.shared_engine().await? {
+        Some(engine) => Origins::Leases {
+            leases: engine.leases,
+            placements: engine.placements,
+        },
+        None if settings.gateway.rooms.is_empty() => {
+            let text = "gateway.rooms is empty; it lists the syncd nodes, unless engine.redis is set and they are found there";
+            return Err(Failure::Settings(text.to_owned()));
+        }
+        None => Origins::of(&settings.gateway),
+    };
     let listener = listen(settings.gateway.listen)?;
     announce("gateway", &listener)?;
-    let origins = Origins::of(&settings.gateway);
     let (gateway, task) = host.start_gateway(listener, origins, &secrets, host.drain.clone());
     let admin = host.start_admin(admin, Some(&gateway))?;
     Ok(Running::new(vec![task], admin))
@@ -247,26 +275,133 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
+    let engine = host.shared_engine().await?;
     let listener = listen(settings.matcher.listen)?;
     announce("matcher", &listener)?;
-    let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
-    let task = host.start_matcher(Incoming::Tcp(listener), nodes, &secrets)?;
+    let generation = generation();
+    let mut tasks = Vec::new();
+    let stores = match &engine {
+        Some(engine) => {
+            let advertised = settings.matcher.advertise.as_deref();
+            let record = NodeRecord {
+                node: settings.matcher.node.clone(),
+                kind: NodeKind::Matcher,
+                generation,
+                endpoint: endpoint("matcher", advertised, &listener)?,
+                load: Load::default(),
+                build: env!("CARGO_PKG_VERSION").to_owned(),
+                simulation: String::new(),
+                region: String::new(),
+            };
+            tasks.push(host.keep_lease(engine, record));
+            MatcherStores::shared(engine, settings.matcher.players)
+        }
+        None => {
+            let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
+            MatcherStores::alone(nodes, settings.matcher.players)
+        }
+    };
+    let incoming = Incoming::Tcp(listener);
+    tasks.push(host.start_matcher(incoming, stores, &secrets, generation)?);
     let admin = host.start_admin(admin, None)?;
-    Ok(Running::new(vec![task], admin))
+    Ok(Running::new(tasks, admin))
 }
 
 /// `pixelrush syncd`
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
+    let engine = host.engine().await?;
     let listener = listen(settings.syncd.listen)?;
     announce("syncd", &listener)?;
-    let task = host.start_syncd(Incoming::Tcp(listener), &host.engine()?);
+    let outliving = match engine.is_shared {
+        true => Some(Announce {
+            endpoint: endpoint("syncd", settings.syncd.advertise.as_deref(), &listener)?,
+            lease: settings.engine.lease,
+        }),
+        false => None,
+    };
+    let task = host.start_syncd(Incoming::Tcp(listener), &engine, outliving);
     let admin = host.start_admin(admin, None)?;
     Ok(Running::new(vec![task], admin))
 }
 
+/// What a matcher works on.
+pub(crate) struct MatcherStores {
+    tickets: Arc<dyn TicketStore>,
+    nodes: NodeSource,
+    placements: Option<Arc<dyn Placements>>,
+}
+
+impl MatcherStores {
+    /// Of the only matcher there is.
+    pub(crate) fn alone(nodes: Vec<SyncdNode>, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(MemoryStore::new(limit)),
+            nodes: NodeSource::Static(nodes),
+            placements: None,
+        }
+    }
+
+    /// Of one among others.
+    fn shared(engine: &Engine, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(MemoryStore::new(limit)),
+            nodes: NodeSource::Leases(engine.leases.clone()),
+            placements: Some(engine.placements.clone()),
+        }
+    }
+}
+
+impl Host {
+    /// The stores that services share, if they do.
+    async fn shared_engine(&self) -> Result<Option<Engine>, Failure> {
+        match self.settings().engine.redis {
+            Some(_) => self.engine().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Announces a node until it begins to drain.
+    fn keep_lease(&self, engine: &Engine, record: NodeRecord) -> JoinHandle<()> {
+        let stop = CancellationToken::new();
+        let (record, records) = watch::channel(record);
+        let (state, _) = watch::channel(LeaseState::Waiting);
+        let lease = self.settings().engine.lease;
+        let keeping = keep(engine.leases.clone(), records, lease, state, stop.clone());
+        let drain = self.drain.clone();
+        tokio::spawn(async move {
+            let _record = record;
+            let begun = async {
+                drain.started().await;
+                stop.cancel();
+            };
+            tokio::join!(begun, keeping);
+        })
+    }
+}
+
+/// Where others reach what listens on `listener`.
+fn endpoint(
+    service: &str,
+    advertised: Option<&str>,
+    listener: &TcpListener,
+) -> Result<String, Failure> {
+    if let Some(advertised) = advertised {
+        return Ok(advertised.to_owned());
+    }
+    let address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        let text = format!(
+            "{service}.advertise is not set, and others cannot reach {address}; set it to http://host:{}",
+            address.port()
+        );
+        return Err(Failure::Settings(text));
+    }
+    Ok(format!("http://{address}"))
+}
+
 /// A term of this process: higher after each start, as long as the clock does not go back.
-fn generation() -> Generation {
+pub(crate) fn generation() -> Generation {
     Generation(chassis::clock::unix_ms())
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use chassis::admin::AdminConfig;
 use chassis::config::ConfigError;
 use chassis::telemetry::TelemetryConfig;
+use engine::leases::keeper::LeaseConfig;
+use engine::redis::RedisConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::bots::BotsConfig;
@@ -47,9 +49,14 @@ pub(crate) struct SecretsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EngineConfig {
-    /// A folder for what must last: results, and keys of the one-process mode. Absent: in memory,
+    /// On the embedded engine, a folder for what must last: results, and keys of the one-process mode. Absent: in memory,
     /// gone with the process.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The store that services which run apart share: they find each other by their leases, and
+    /// rooms outlive their nodes. Absent: the embedded engine.
+    pub(crate) redis: Option<RedisConfig>,
+    /// How leases are kept.
+    pub(crate) lease: LeaseConfig,
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
@@ -90,6 +97,7 @@ impl Settings {
         settings.matcher = matcher::Config {
             node: self.matcher.node.clone(),
             listen: self.matcher.listen,
+            advertise: self.matcher.advertise.clone(),
             nodes: self.matcher.nodes.clone(),
             players: self.matcher.players,
             mailbox: self.matcher.mailbox,

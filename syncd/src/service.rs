@@ -1,6 +1,7 @@
 //! The service: built from its parts, then served until it is drained.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::drain::Drain;
 use chassis::readiness::{Condition, Readiness};
@@ -26,6 +27,9 @@ use crate::ownership::tenure::{Over, Tenure, say_over};
 use crate::ownership::term::{Announcement, Terms};
 use crate::results::{Ending, Recorder};
 use crate::worker::{Mail, Worker};
+
+/// From the last room's end to that of the streams.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// What a syncd is made from.
 pub struct Parts {
@@ -157,7 +161,10 @@ impl Syncd {
                         if giving.is_some() => host.emptied().await,
                 }
             };
-            if tokio::time::timeout(deadline, emptied).await.is_err() {
+            let emptied = tokio::time::timeout(deadline, emptied).await;
+            // What gateways are told last is on its way.
+            tokio::time::sleep(FAREWELL).await;
+            if emptied.is_err() {
                 let rooms = host.load().rooms;
                 tracing::warn!(
                     rooms,

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Result<(), Failed> {
+    install::programs()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",

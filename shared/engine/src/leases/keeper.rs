@@ -16,14 +16,14 @@ use crate::EngineError;
 #[serde(default)]
 pub struct LeaseConfig {
     /// A lease is renewed this often.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "chassis::config::duration")]
     pub renew: Duration,
     /// A node that has not renewed for this long is gone. More than twice `renew`, or one late
     /// answer costs a node its rooms.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "chassis::config::duration")]
     pub ttl: Duration,
     /// A renewal that failed is tried again after this.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "chassis::config::duration")]
     pub retry: Duration,
 }
 
