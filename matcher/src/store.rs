@@ -11,6 +11,7 @@
 pub mod conformance;
 pub mod memory;
 pub mod record;
+pub mod redis;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::ticket::{Member, PartyCode, Ticket};
 pub use crate::event::Ending;
 pub use memory::MemoryStore;
 pub use record::MatchRecord;
+pub use redis::RedisStore;
 
 /// How long a store remembers the names of tickets that are gone and of rooms that ended, so that
 /// a matcher which has not heard of it does not bring them back. Longer than a matcher is behind:

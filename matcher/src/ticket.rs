@@ -23,6 +23,7 @@ pub struct Ticket {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<PartyCode>,
     /// Worst round trip of the members to each region, in milliseconds. Empty: any region will do.
+    #[serde(default)]
     pub regions: BTreeMap<Region, u32>,
     /// When the wait began, on the clock that all matchers of the queue share.
     #[serde(with = "micros")]

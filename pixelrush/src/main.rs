@@ -3,6 +3,7 @@
 //! - `cli`: what can be asked for
 //! - `settings`, `problems`, `secrets`: the configuration file, what is wrong with it, the keys
 //! - `service`: starts one service on an address
+//! - `succession`: a gateway that replaces another process on the same host
 //! - `single`: all services in one process, with bots
 //! - `bots`: clients that fill races
 //! - `smoke`: the suite against a deployment
@@ -15,6 +16,7 @@ mod service;
 mod settings;
 mod single;
 mod smoke;
+mod succession;
 
 use std::path::Path;
 use std::process::ExitCode;

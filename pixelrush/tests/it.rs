@@ -6,6 +6,8 @@ mod failover;
 mod operator;
 #[path = "it/single.rs"]
 mod single;
+#[path = "it/succession.rs"]
+mod succession;
 
 /// The binary under test.
 fn binary() -> &'static std::path::Path {

@@ -8,6 +8,7 @@
 //! - `command`: what comes in; `output`: what leaves
 //! - `member`: one seat: presence, inputs, event log
 //! - `checkpoint`: a room written down, and restored
+//! - `durable`: which of the inputs are safe from a crash
 //! - `ending`: when a game is over, and when its room is gone
 //! - `say`: messages between members, and their rate
 //! - `tell`: the JSON that clients get
@@ -23,6 +24,7 @@
 
 mod checkpoint;
 mod command;
+mod durable;
 mod ending;
 mod member;
 mod output;
@@ -105,6 +107,8 @@ pub struct Room {
     last_present: Tick,
     over_at: Option<Tick>,
     ended: Option<EndReason>,
+    /// Everything up to here is durable; `None`: everything is at once.
+    confirmed: Option<Tick>,
     inputs: Vec<SeatInput>,
     events: Vec<GameEvent>,
 }
@@ -139,6 +143,7 @@ impl Room {
             last_present: Tick(0),
             over_at: None,
             ended: None,
+            confirmed: None,
             inputs: Vec::new(),
             events: Vec::new(),
             setup,
@@ -167,6 +172,11 @@ impl Room {
             .iter_mut()
             .map(|member| member.next_input(hold));
         self.inputs.extend(inputs);
+        if self.confirmed.is_some() {
+            for member in &mut self.members {
+                member.note_processed(self.tick);
+            }
+        }
         if !self.is_over() {
             self.step_game();
         }
@@ -271,12 +281,17 @@ impl Room {
             Verdict::Replaced => return Applied::Refused(Refusal::Replaced),
         }
         let previous = member.present_claim();
-        member.attach(&attach, self.setup.rules.input_limit);
+        let recovered = member.attach(&attach, self.setup.rules.input_limit);
         self.last_present = self.tick;
         if previous.is_none() {
             self.game.join(seat);
             let event = tell::joined(seat, &self.setup.game.seats[seat.index()]);
             self.tell_others(seat, &event);
+        }
+        if !recovered && self.is_over() {
+            // The event that told it is of a history that is gone.
+            let event = tell::ended(&self.standings());
+            self.tell(Audience::Seat(seat), &event);
         }
         Applied::Attached { seat, previous }
     }
@@ -416,7 +431,7 @@ impl Room {
             let Some(Claim { session, .. }) = member.listener() else {
                 continue;
             };
-            let head = member.head(self.tick);
+            let head = member.head(self.tick, self.confirmed.is_some());
             let priority = |entity| match self.game.interest(seat, entity) {
                 Priority(0) => None,
                 priority => Some(priority),
@@ -435,9 +450,7 @@ impl Room {
 
     fn state_for(&self, seat: Seat) -> String {
         let present: Vec<bool> = self.members.iter().map(Member::is_present).collect();
-        let result = self
-            .result()
-            .map(|result| tell::result(&self.setup.game.seats, &result));
+        let result = self.is_surely_over().then(|| self.standings());
         tell::state(&tell::RoomState {
             room: self.setup.room,
             game: self.kind.name,
@@ -449,6 +462,7 @@ impl Room {
             schema: &self.schema,
             setup: self.game.setup(),
             seats: tell::seats(&self.setup.game.seats, &present),
+            processed: self.members[seat.index()].processed(),
             result,
         })
     }

@@ -202,7 +202,10 @@ impl Syncd {
     fn routes(&self, stop: &CancellationToken) -> Routes {
         let identity = OriginIdentity {
             node: self.host.node.clone(),
-            generation: self.host.generation(),
+            generation: {
+                let host = self.host.clone();
+                Arc::new(move || host.generation())
+            },
             channel: Channel::Room,
             build: env!("CARGO_PKG_VERSION"),
         };

@@ -112,6 +112,7 @@ impl Room {
             last_present: saved.last_present,
             over_at: saved.over_at,
             ended: saved.ended,
+            confirmed: None,
             inputs: Vec::new(),
             events: Vec::new(),
             setup,

@@ -62,7 +62,7 @@ impl Survival {
 
     /// A room begins with the next tick.
     pub(super) fn begin(&mut self, room: &mut Room) {
-        let _ = &room; // LEAD: await_confirmation
+        room.set_unconfirmed();
         self.entry.begin(room.id());
         self.has_marks = true;
     }
@@ -170,7 +170,7 @@ impl Worker {
             let behind = self.tick.wrapping_sub(safe);
             for hosted in self.rooms.values_mut() {
                 let tick = hosted.room.tick().0.saturating_sub(behind);
-                let _ = (&hosted, Tick(tick)); // LEAD: confirm
+                hosted.room.confirm(Tick(tick));
             }
             self.lines.release(progress.confirmed);
         }

@@ -42,6 +42,8 @@ async fn a_party_that_is_complete_waits_as_one_ticket(store: Checked<'_>) {
         enqueued_at: Timestamp(1302),
     };
     assert_eq!(*whole, wanted);
+    let again = store.gather(&gather("abcd", 2, 302)).await;
+    assert_eq!(again, Gathered::Complete(whole), "asking twice is the same");
     assert_eq!(store.waiting("race").await, [302]);
     for player in [301, 302] {
         assert_eq!(store.found(player).await, Some((302, None)));
@@ -94,7 +96,9 @@ async fn who_does_not_fit_in_is_told_about_what(store: Checked<'_>) {
 
 async fn who_stands_elsewhere_does_not_come(store: Checked<'_>) {
     store.add_all([331]).await;
-    let kept = store.gather(&gather("ijkl", 2, 331)).await;
+    let mut other = gather("ijkl", 2, 331);
+    other.ticket = TicketId(339);
+    let kept = store.gather(&other).await;
     assert!(matches!(kept, Gathered::Kept(Standing::Ticket(_))));
     store.gather(&gather("ijkl", 2, 332)).await;
     let kept = store.gather(&gather("mnop", 2, 332)).await;

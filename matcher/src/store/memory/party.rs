@@ -82,6 +82,9 @@ impl State {
             Standing::Gathering(gathering) if gathering.code == gather.code => {
                 return Gathered::Gathering(gathering); // asked twice
             }
+            Standing::Ticket(found) if found.ticket.id == gather.ticket => {
+                return Gathered::Complete(found.ticket); // likewise
+            }
             standing => return Gathered::Kept(standing),
         }
         let mut party = self

@@ -131,7 +131,7 @@ async fn a_primary_that_sentinels_replace_is_survived() {
 
 #[tokio::test]
 async fn a_primary_that_a_cluster_replaces_is_survived() {
-    let mut servers = CLUSTER.lock().await;
+    let mut servers = CLUSTER.write().await;
     let engine = engine(&cluster(&servers, "failover")).await;
     assert!(works(&engine).await);
     let rooms: Vec<RoomId> = (0..50).map(RoomId).collect();

@@ -25,13 +25,13 @@ async fn one_redis_conforms() {
 
 #[tokio::test]
 async fn a_cluster_conforms() {
-    let servers = CLUSTER.lock().await;
+    let servers = CLUSTER.read().await;
     all(&engine(&cluster(&servers, "conforms")).await).await;
 }
 
 #[tokio::test]
 async fn a_cluster_whose_replicas_are_waited_for_conforms() {
-    let servers = CLUSTER.lock().await;
+    let servers = CLUSTER.read().await;
     let mut config = cluster(&servers, "durable");
     config.replicas = 1;
     let engine = engine(&config).await;
