@@ -193,6 +193,18 @@ impl History {
         })
     }
 
+    /// The rooms that this player was in, in order.
+    pub fn rooms(&self) -> impl Iterator<Item = RoomId> {
+        let mut last = None;
+        self.entries.iter().filter_map(move |entry| match entry.what {
+            What::Attached { room, .. } if room.is_some() && room != last => {
+                last = room;
+                room
+            }
+            _ => None,
+        })
+    }
+
     /// How often this player's connection was lost.
     pub fn losses(&self) -> usize {
         let lost = |entry: &&Entry| matches!(entry.what, What::Lost { .. });

@@ -6,7 +6,7 @@
 //! - [`racer`]: a player that races by itself
 //! - [`process`], [`probe`]: PixelRush processes for tests, on free ports
 //! - [`deployment`]: four of them with static addresses; [`failover`]: a race through a fault
-//! - [`fleet`]: many of them over a shared Redis, any of which can fail
+//! - [`fleet`]: many of them over a shared Redis, any of which can fail; [`store`]: that Redis
 //! - [`crowd`]: players that race until they are told to stop; [`history`]: what they saw, and the
 //!   rules that it is held against
 //! - [`proxy`]: a network that can be cut or go silent
@@ -23,3 +23,4 @@ pub mod process;
 pub mod proxy;
 pub mod racer;
 pub mod smoke;
+pub mod store;

@@ -19,13 +19,17 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use engine::MatchResult;
+use engine::results::MAX_RECENT;
+use engine::{Engine, EngineError, MatchResult};
 use protocol::id::{MatchId, PlayerId, RoomId};
 use serde::Serialize;
 
 use super::{Entry, History, What, millis};
+
+/// Longest from a result's last reader to its record.
+const RECORDED: Duration = Duration::from_secs(35);
 
 /// A fault, with what it is allowed to cost.
 #[derive(Debug, Clone, Serialize)]
@@ -103,6 +107,46 @@ pub fn check(histories: &[History], run: &Run) -> Vec<Violation> {
         stored::check(histories, &matches, run, stored, &mut found);
     }
     found
+}
+
+impl Stored {
+    /// What the store has of these players, as soon as it has all results that they saw: a result
+    /// is recorded after the players have it. After [`RECORDED`] it is what is there.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub async fn of(engine: &Engine, histories: &[History]) -> Result<Self, EngineError> {
+        let deadline = Instant::now() + RECORDED;
+        loop {
+            let stored = Self::now(engine, histories).await?;
+            let matches = Matches::of(histories);
+            if stored.has_all(histories, &matches) || Instant::now() >= deadline {
+                return Ok(stored);
+            }
+            tokio::time::sleep(RECORDED / 100).await;
+        }
+    }
+
+    async fn now(engine: &Engine, histories: &[History]) -> Result<Self, EngineError> {
+        let mut results = BTreeMap::new();
+        for player in histories.iter().filter_map(|history| history.player) {
+            let recent = engine.results.recent(player, MAX_RECENT).await?;
+            results.insert(player, recent);
+        }
+        let count = engine.results.count().await?;
+        Ok(Self { count, results })
+    }
+
+    fn has_all(&self, histories: &[History], matches: &Matches) -> bool {
+        let has = |history: &History| {
+            let results = history.player.and_then(|player| self.results.get(&player));
+            let recorded = results.map_or(0, Vec::len);
+            let seen = matches.all.values();
+            let seen = seen.filter(|one| one.results.contains_key(&history.number));
+            recorded >= seen.count().min(MAX_RECENT)
+        };
+        histories.iter().all(has)
+    }
 }
 
 impl Run {
