@@ -33,6 +33,8 @@ pub enum GameEvent {
     /// The match is over.
     #[serde(rename = "match.ended")]
     MatchEnded {
+        /// Where it was played.
+        room: RoomId,
         /// `finished`, `lost`, …
         reason: String,
     },

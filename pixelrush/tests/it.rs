@@ -6,6 +6,8 @@ mod failover;
 mod operator;
 #[path = "it/single.rs"]
 mod single;
+#[path = "it/survive.rs"]
+mod survive;
 #[path = "it/succession.rs"]
 mod succession;
 
