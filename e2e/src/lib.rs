@@ -6,7 +6,7 @@
 //! - [`racer`]: a player that races by itself
 //! - [`process`], [`deployment`]: PixelRush processes for tests, on free ports
 //! - [`failover`]: a race through a fault
-//! - [`proxy`]: a network that can be cut or go silent
+//! - [`proxy`]: a network that is slow, stalls, goes silent, is cut or refuses
 
 pub mod deployment;
 pub mod failover;
