@@ -103,7 +103,7 @@ impl Redis {
         format!("{}:{name}", self.0.settings.prefix)
     }
 
-    /// Whether every part of Redis answers just now. True to the last second.
+    /// Whether every part of Redis answers just now. A silence shows within three seconds.
     pub fn is_reachable(&self) -> bool {
         let nodes = self.0.layout.now().nodes();
         !nodes.is_empty() && nodes.iter().all(|node| node.is_up())
@@ -445,7 +445,7 @@ fn judge(node: &Node, call: &Call, reply: RedisResult<Value>) -> Result<Value, F
                 .and_then(|(address, _)| Address::parse(address));
             Err(address.map_or(Failure::Passing(error), Failure::Elsewhere))
         }
-        _ if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN") => {
+        _ if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN") || is_read_only(&error) => {
             // Not this server, or not yet: a new connection finds out.
             node.cut();
             Err(Failure::Passing(error))
@@ -459,6 +459,13 @@ fn judge(node: &Node, call: &Call, reply: RedisResult<Value>) -> Result<Value, F
         }
         _ => Err(Failure::Final(error)),
     }
+}
+
+/// Before Redis 7 a script's error has the reason inside.
+fn is_read_only(error: &RedisError) -> bool {
+    error
+        .detail()
+        .is_some_and(|detail| detail.contains("-READONLY"))
 }
 
 fn first(replies: Vec<RedisResult<Value>>) -> RedisResult<Value> {
