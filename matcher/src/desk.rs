@@ -55,7 +55,7 @@ use crate::store::{Standing, TicketStore};
 use ask::Patience;
 use lobby::Lobby;
 use lost::Looked;
-use matches::Matches;
+use matches::{Matches, Settled};
 use outbox::Outbox;
 use pause::Pause;
 use roster::Roster;
@@ -94,6 +94,7 @@ pub(crate) struct Inputs {
 /// What the desk hears of what it began itself.
 pub(crate) struct Returns {
     outcomes: mpsc::Receiver<Outcome>,
+    settled: mpsc::Receiver<Settled>,
     looked: mpsc::Receiver<Looked>,
 }
 
@@ -115,6 +116,8 @@ pub(crate) struct Desk {
     metrics: Metrics,
     /// Where rooms are found: `placing.at_once` of them at most, so sending never blocks long.
     outcomes: mpsc::Sender<Outcome>,
+    /// Where the store says which of them stand.
+    settled: mpsc::Sender<Settled>,
     /// Where rooms in doubt are found, one look-up at a time.
     looked: mpsc::Sender<Looked>,
     looking: bool,
@@ -131,6 +134,7 @@ impl Desk {
     /// A desk with nothing on it, and where it hears of the rooms it looks for.
     pub(crate) fn new(parts: Parts) -> (Self, Returns) {
         let (outcomes, found) = mpsc::channel(64);
+        let (settled, answers) = mpsc::channel(64);
         let (looked, looked_up) = mpsc::channel(1);
         let clock = Clock::start();
         let now = clock.now();
@@ -148,6 +152,7 @@ impl Desk {
             outbox: Outbox::default(),
             metrics: Metrics::new(),
             outcomes,
+            settled,
             looked,
             looking: false,
             pauses: BTreeMap::new(),
@@ -158,6 +163,7 @@ impl Desk {
         };
         let returns = Returns {
             outcomes: found,
+            settled: answers,
             looked: looked_up,
         };
         (desk, returns)
@@ -179,6 +185,7 @@ impl Desk {
                     self.turn(&mut mail).await;
                 }
                 Some(outcome) = returns.outcomes.recv() => self.placed(outcome).await,
+                Some(settled) = returns.settled.recv() => self.settled(settled),
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
                 Some(news) = inputs.news.recv() => self.heard(news).await,
                 () = tokio::time::sleep_until(next_tick) => {

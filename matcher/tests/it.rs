@@ -16,6 +16,8 @@ mod failover;
 mod flaky;
 #[path = "it/gateway.rs"]
 mod gateway;
+#[path = "it/moves.rs"]
+mod moves;
 #[path = "it/on_redis.rs"]
 mod on_redis;
 #[path = "it/parties.rs"]

@@ -3,14 +3,16 @@
 //! A room is doubted if its node is out of reach, or came back without it. With placements, the
 //! room is looked up, and the match goes on wherever it is placed: at its dead node too, until
 //! another one takes it over. It is lost once it has been placed nowhere for [`UNPLACED`], because
-//! a store that was restarted empty is told again within that time. Without placements rooms stay
-//! where they began: what came back without them has lost them, and so has what stays away.
+//! a store that was restarted empty is told again within that time. Rooms that nobody doubts are
+//! looked up now and then, for nodes do not tell that a room has left them. Without placements
+//! rooms stay where they began: what came back without them has lost them, and so has what stays
+//! away.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Placement;
+use engine::{Incarnation, Placement};
 use protocol::id::{Generation, MatchId, NodeId, RoomId};
 use protocol::time::Timestamp;
 use tokio::time::timeout;
@@ -26,6 +28,9 @@ const UNPLACED: Duration = Duration::from_secs(10);
 
 /// Rooms in doubt are looked up this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Other rooms are looked up this often.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
 
 /// Longest that a look-up takes.
 const LOOK_DEADLINE: Duration = Duration::from_secs(2);
@@ -80,14 +85,27 @@ impl Running {
             generation,
             connection,
             unplaced_since: None,
-            looked_at: Timestamp(0),
+            looked_at: record.began_at,
             record,
         }
     }
 
-    /// Whether the room is at another place than was known.
-    fn has_moved_to(&self, placement: &Placement) -> bool {
-        self.node != placement.owner.node || self.generation != Some(placement.owner.generation)
+    /// The room is placed there.
+    fn is_at(&mut self, placement: Placement, view: Option<&NodeView>) {
+        let Incarnation { node, generation } = placement.owner;
+        let there = view.and_then(|view| view.generation);
+        let is_news = self.node != node || self.generation != Some(generation);
+        // The list that opened the connection to a process is older than what was placed there
+        // since. Of a process that is not there any more, nothing is heard: the doubt stays.
+        let connection = view.map_or(0, |view| view.connection);
+        match there {
+            Some(there) if is_news => {
+                self.connection = if there <= generation { connection } else { 0 };
+            }
+            None if self.node != node => self.connection = connection,
+            _ => {}
+        }
+        (self.node, self.generation) = (node, Some(generation));
     }
 }
 
@@ -126,10 +144,17 @@ impl Matches {
 
     /// Matches whose rooms are to be looked up.
     fn doubted(&self, now: Timestamp) -> Vec<MatchId> {
+        let is_doubted = |running: &Running| {
+            running.unplaced_since.is_some()
+                || self.is_missing(running)
+                || self.gone_since(running).is_some()
+        };
         self.running
             .iter()
-            .filter(|(_, running)| now.since(running.looked_at) >= LOOK_EVERY)
-            .filter(|(_, running)| self.is_missing(running) || self.gone_since(running).is_some())
+            .filter(|(_, running)| {
+                let since = now.since(running.looked_at);
+                since >= CHECK_EVERY || (since >= LOOK_EVERY && is_doubted(running))
+            })
             .map(|(match_id, _)| *match_id)
             .take(MOST)
             .collect()
@@ -264,21 +289,8 @@ impl Desk {
             return now.since(since) >= UNPLACED;
         };
         running.unplaced_since = None;
-        if running.has_moved_to(&placement) {
-            tracing::debug!(r#match = %match_id, owner = %placement.owner, "a match goes on there");
-            let view = nodes.get(&placement.owner.node);
-            // From a process that is no more, nothing is heard: the doubt stays.
-            let is_there = view.is_some_and(|view| {
-                view.generation
-                    .is_none_or(|generation| generation <= placement.owner.generation)
-            });
-            running.connection = match view {
-                Some(view) if is_there => view.connection,
-                _ => 0,
-            };
-            running.node = placement.owner.node;
-            running.generation = Some(placement.owner.generation);
-        }
+        let view = nodes.get(&placement.owner.node);
+        running.is_at(placement, view);
         false
     }
 

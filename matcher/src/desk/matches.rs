@@ -12,9 +12,10 @@ use std::time::Duration;
 use protocol::id::{MatchId, NodeId, PlayerId, RoomId, TicketId};
 use protocol::time::Timestamp;
 use rpc::token::RoomTicket;
+use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::Desk;
-use super::ask::Away;
 use super::lost::{NodeView, Running};
 use super::player::{Activity, Unsettled};
 use crate::config::ModeName;
@@ -30,6 +31,9 @@ const MOST_ENDS: usize = 65_536;
 
 /// Ended matches that one call tells the store.
 const BATCH: usize = 256;
+
+/// Longest that one question whether a match stands takes.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Shortest life of a room ticket that is signed.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -66,6 +70,16 @@ pub(super) struct Placement {
 struct Found {
     record: Arc<MatchRecord>,
     connection: u64,
+    /// The store is being asked.
+    asking: bool,
+}
+
+/// What the store says of a match that has found its room.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    match_id: MatchId,
+    /// `None`: nothing.
+    stands: Option<bool>,
 }
 
 impl Placement {
@@ -88,6 +102,7 @@ impl Placement {
     fn find(&mut self, match_id: MatchId, room: Room, now: Timestamp) {
         self.found = Some(Found {
             connection: room.connection,
+            asking: false,
             record: Arc::new(MatchRecord {
                 id: match_id,
                 mode: self.mode.clone(),
@@ -159,7 +174,7 @@ impl Desk {
         match outcome.room {
             Ok(room) => {
                 placement.find(outcome.match_id, room, now);
-                self.settle(outcome.match_id).await;
+                self.settle(outcome.match_id, now).await;
             }
             Err(error) => self.give_back(outcome.match_id, &error).await,
         }
@@ -178,35 +193,72 @@ impl Desk {
             }
         }
         for match_id in placing {
-            self.settle(match_id).await;
+            self.settle(match_id, now).await;
         }
     }
 
-    /// Asks the store whether a match that has found its room stands.
-    async fn settle(&mut self, match_id: MatchId) {
-        let now = self.clock.now();
-        let Some(placement) = self.matches.placing.get(&match_id) else {
+    /// Asks the store whether a match that has found its room stands. The desk does not wait: the
+    /// answer may have to wait for replicas.
+    async fn settle(&mut self, match_id: MatchId, now: Timestamp) {
+        let Matches { placing, nodes, .. } = &mut self.matches;
+        let Some(placement) = placing.get_mut(&match_id) else {
             return;
         };
-        let Some(found) = &placement.found else {
+        let Some(found) = placement.found.as_mut().filter(|found| !found.asking) else {
             return;
         };
-        let (record, connection) = (Arc::clone(&found.record), found.connection);
-        let lost = self
-            .matches
-            .nodes
+        let record = Arc::clone(&found.record);
+        let lost = nodes
             .get(&record.node)
-            .is_some_and(|view| view.has_lost(connection, record.room));
+            .is_some_and(|view| view.has_lost(found.connection, record.room));
         if lost || placement.ended.contains(&record.room) {
+            // Also if an earlier attempt took effect.
+            self.matches.must_end(EndedMatch {
+                match_id,
+                room: record.room,
+                ending: Ending::Lost,
+            });
+            self.flush_ends().await;
             let error = PlaceError::Lost(record.node.clone());
             return self.give_back(match_id, &error).await;
         }
+        found.asking = true;
         let lifetime = self.lifetime(&record, now);
         let store = Arc::clone(&self.parts.store);
-        match self.ask("settle", store.settle(&record, lifetime)).await {
-            Ok(true) => self.begin_match(match_id, connection, now),
-            Ok(false) => self.drop_match(match_id, &record),
-            Err(Away) => {} // at the next tick
+        let answers = self.settled.clone();
+        let ask = async move {
+            let answer = timeout(SETTLE_DEADLINE, store.settle(&record, lifetime)).await;
+            let stands = match answer {
+                Ok(Ok(stands)) => Some(stands),
+                Ok(Err(error)) => {
+                    let error = chassis::telemetry::Chain(&error);
+                    tracing::warn!(error = %error, "a match waits for the ticket store");
+                    None
+                }
+                Err(_) => None,
+            };
+            // An error means that the desk has ended.
+            let _ = answers.send(Settled { match_id, stands }).await;
+        };
+        let span = tracing::info_span!("settling", r#match = %match_id);
+        self.parts.drain.spawn("settling", ask.instrument(span));
+    }
+
+    /// The store said whether a match stands, or said nothing.
+    pub(super) fn settled(&mut self, settled: Settled) {
+        let now = self.clock.now();
+        let match_id = settled.match_id;
+        let placement = self.matches.placing.get_mut(&match_id);
+        let Some(found) = placement.and_then(|placement| placement.found.as_mut()) else {
+            return;
+        };
+        found.asking = false;
+        let (record, connection) = (Arc::clone(&found.record), found.connection);
+        match settled.stands {
+            Some(true) => self.begin_match(match_id, connection, now),
+            Some(false) => self.drop_match(match_id, &record),
+            // Asked again at the next tick.
+            None => self.metrics.store_failures.increment(1),
         }
     }
 
@@ -239,6 +291,9 @@ impl Desk {
             if player.is_some_and(|player| player.is_placed_by(match_id)) {
                 self.seat(member.player, &record, now);
             }
+        }
+        if placement.ended.contains(&record.room) {
+            self.end_match(match_id, Ending::Finished);
         }
     }
 

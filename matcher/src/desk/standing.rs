@@ -155,8 +155,18 @@ impl Desk {
                 self.metrics.restored.increment(1);
                 tracing::warn!(r#match = %record.id, "the store had lost a match; restored");
             }
-            // It is the player who is not in it any more.
-            Ok(Restored::Stands) => self.take_up(id, &Standing::Nothing, now),
+            // Somebody has just restored it, or the player has left it by another matcher.
+            Ok(Restored::Stands) => {
+                let asked = [Asked {
+                    player: id,
+                    is_here: false,
+                }];
+                if let Ok(standings) = self.ask_standing(&asked).await
+                    && standings == [Standing::Nothing]
+                {
+                    self.take_up(id, &Standing::Nothing, now);
+                }
+            }
             Ok(Restored::Ended(ending)) => self.end_match(record.id, ending),
             Err(Away) => {}
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
-use engine::Placements;
+use engine::{Leases, Placements};
 use pixelrush_matcher::config::{Mode, ModeName, ModeOptions};
 use pixelrush_matcher::store::{MemoryStore, TicketStore};
 use pixelrush_matcher::{Config, Dependencies, Matcher, NodeSource, ServeError, SyncdNode, build};
@@ -30,8 +30,9 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     /// The first matcher's way to it.
     pub(crate) way: Arc<FlakyStore>,
+    shared: Arc<dyn TicketStore>,
     placements: Option<Arc<dyn Placements>>,
-    nodes: Vec<SyncdNode>,
+    nodes: NodeSource,
     connector: MemoryConnector,
 }
 
@@ -51,6 +52,10 @@ pub(crate) struct Plan {
     /// Of each syncd node.
     pub(crate) regions: Vec<Option<&'static str>>,
     pub(crate) placements: Option<Arc<dyn Placements>>,
+    /// Where nodes announce themselves, besides those above.
+    pub(crate) leases: Option<Arc<dyn Leases>>,
+    /// Instead of a store in memory.
+    pub(crate) store: Option<Arc<dyn TicketStore>>,
 }
 
 impl World {
@@ -66,7 +71,7 @@ impl World {
         Self::start(Plan {
             config,
             regions: vec![None; syncds],
-            placements: None,
+            ..Plan::default()
         })
         .await
     }
@@ -91,13 +96,18 @@ impl World {
             })
             .collect();
         let store = Arc::new(MemoryStore::new(10_000));
-        let way = Arc::new(FlakyStore::new(store.clone()));
+        let shared = plan.store.unwrap_or_else(|| store.clone());
+        let way = Arc::new(FlakyStore::new(shared.clone()));
+        let nodes = match plan.leases {
+            Some(leases) => NodeSource::Leases(leases),
+            None => NodeSource::Static(nodes),
+        };
         let (config, receiver) = watch::channel(Arc::new(plan.config));
         let drain = Drain::new();
         let signer = Signer::new(&[7; 32]).unwrap();
         let dependencies = Dependencies {
             store: way.clone(),
-            nodes: NodeSource::Static(nodes.clone()),
+            nodes: nodes.clone(),
             placements: plan.placements.clone(),
             signer: signer.clone(),
             generation: Generation(1),
@@ -116,6 +126,7 @@ impl World {
             running,
             store,
             way,
+            shared,
             placements: plan.placements,
             nodes,
             connector,
@@ -127,11 +138,11 @@ impl World {
         let mut config = Config::clone(&self.config.borrow());
         config.node = name.parse().unwrap();
         let (_, receiver) = watch::channel(Arc::new(config));
-        let way = Arc::new(FlakyStore::new(self.store.clone() as Arc<dyn TicketStore>));
+        let way = Arc::new(FlakyStore::new(self.shared.clone()));
         let drain = Drain::new();
         let dependencies = Dependencies {
             store: way.clone(),
-            nodes: NodeSource::Static(self.nodes.clone()),
+            nodes: self.nodes.clone(),
             placements: self.placements.clone(),
             signer: self.signer.clone(),
             generation: Generation(1),
