@@ -12,7 +12,7 @@ use protocol::id::RoomId;
 use crate::binary;
 
 const PLAYERS: u64 = 8;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_race_goes_on_on_another_node_when_its_syncd_is_killed() {
@@ -30,7 +30,13 @@ async fn a_race_goes_on_on_another_node_when_its_syncd_is_killed() {
     let histories = stage.finish(crowd, vec![strike]).await;
     for history in &histories {
         let rooms: Vec<RoomId> = history.rooms().collect();
-        assert_eq!(rooms, [room], "player {}\n{}", history.number, stage.fleet.logs());
+        assert_eq!(
+            rooms,
+            [room],
+            "player {}\n{}",
+            history.number,
+            stage.fleet.logs()
+        );
     }
     let mut freezes: Vec<Duration> = histories
         .iter()
@@ -83,8 +89,18 @@ impl Stage {
     async fn room_of(&self, crowd: &Crowd) -> (RoomId, NodeRef) {
         let (_, room) = crowd.phases()[0];
         let room = room.expect("everyone is in a room");
-        let found = self.engine.placements.find(&[room]).await.expect("an answer");
-        let owner = found[0].as_ref().expect("the room is placed").owner.node.to_string();
+        let found = self
+            .engine
+            .placements
+            .find(&[room])
+            .await
+            .expect("an answer");
+        let owner = found[0]
+            .as_ref()
+            .expect("the room is placed")
+            .owner
+            .node
+            .to_string();
         let mut names = self.fleet.names().into_iter();
         let node = names.find(|name| name.to_string() == owner);
         (room, node.expect("a node of this fleet"))
@@ -97,7 +113,9 @@ impl Stage {
         let _ = crowd.until("the race is over", PATIENCE, done).await;
         let ended = crowd.now();
         let histories = crowd.histories();
-        let stored = Stored::of(&self.engine, &histories).await.expect("the results");
+        let stored = Stored::of(&self.engine, &histories)
+            .await
+            .expect("the results");
         let run = Run {
             strikes,
             stored: Some(stored),
