@@ -9,7 +9,7 @@
 //! - [`fleet`]: many of them over a shared Redis, any of which can fail; [`store`]: that Redis
 //! - [`crowd`]: players that race until they are told to stop; [`history`]: what they saw, and the
 //!   rules that it is held against
-//! - [`proxy`]: a network that can be cut or go silent
+//! - [`proxy`]: a network that is slow, stalls, goes silent, is cut or refuses
 
 pub mod crowd;
 pub mod deployment;

@@ -254,9 +254,19 @@ impl Host {
         self.post(room, Mail::Moved { room, to }).await;
     }
 
-    /// A room that stood still goes on here.
-    pub(crate) async fn thaw(&self, room: RoomId) {
+    /// A room that stood still goes on here, in a new term.
+    pub(crate) async fn thaw(&self, room: RoomId, generation: Generation) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
+            place.generation = generation;
+        }
         self.post(room, Mail::Thaw(room)).await;
+    }
+
+    /// Every room begins new histories: nobody continues what was told until now.
+    pub(crate) async fn break_histories(&self) {
+        for mailbox in &self.mailboxes {
+            let _ = mailbox.send(Mail::BreakHistories).await;
+        }
     }
 
     /// The node begins anew, without rooms.

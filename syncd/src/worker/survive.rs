@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Incarnation, Seq};
-use protocol::id::{Generation, NodeId, RoomId, Tick};
+use protocol::id::{Epoch, Generation, NodeId, RoomId, Tick};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub(super) struct Survival {
     confirmed: Seq,
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
+    /// Histories end with the next entry.
+    breaks: bool,
 }
 
 /// A room that stands still, for whoever takes it over.
@@ -52,6 +54,7 @@ impl Survival {
             pending: VecDeque::new(),
             confirmed: Seq(0),
             has_marks: false,
+            breaks: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl Worker {
             hosted.expire_returns(now);
         }
         survival.has_marks = false;
+        let breaks = std::mem::take(&mut survival.breaks);
         let seq = survival.journal.push(survival.entry.finish());
         survival.pending.push_back((seq, self.tick));
         self.lines.hold(seq);
@@ -125,9 +129,13 @@ impl Worker {
             if hosted.has_failed() || hosted.is_frozen() {
                 continue;
             }
+            if breaks {
+                let epoch = || Epoch(rand::random_range(1..=u32::MAX));
+                hosted.room.break_histories(epoch);
+            }
             let reply = hosted.stop();
             let is_due = (hosted.room.tick().0 + id.0 as u32).is_multiple_of(CHECKPOINT_EVERY);
-            if reply.is_none() && !is_due {
+            if reply.is_none() && !is_due && !breaks {
                 continue;
             }
             let checkpoint: Bytes = hosted.room.checkpoint().into();
@@ -146,6 +154,35 @@ impl Worker {
                     checkpoint,
                 });
             }
+        }
+        if breaks {
+            self.call_back();
+        }
+    }
+
+    /// Nobody continues what was told until now.
+    pub(super) fn break_histories(&mut self) {
+        if let Some(survival) = &mut self.survival {
+            survival.breaks = true;
+        }
+    }
+
+    /// Has everybody attach again, here: to a new history.
+    fn call_back(&mut self) {
+        self.lines.drop_held();
+        for (room, hosted) in &mut self.rooms {
+            for index in 0..hosted.attached.len() {
+                let seat = crate::game::Seat(index as u16);
+                let Some((stream, session)) = hosted.attached[index].take() else {
+                    continue;
+                };
+                self.sessions.remove(&session);
+                let attempt = hosted.room.attempt_of(seat).unwrap_or_default();
+                if let Some(batch) = self.lines.batch_of(stream, *room) {
+                    batch.moved(session, attempt, *room, None);
+                }
+            }
+            hosted.await_returns();
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) struct Counts {
     pub(crate) seals: u64,
     pub(crate) unreadable: u64,
     pub(crate) suspect: u64,
+    pub(crate) renewed: u64,
     pub(crate) repairs: u64,
     pub(crate) excused: u64,
     pub(crate) lost: u64,
@@ -83,6 +84,7 @@ impl Counts {
             seals,
             unreadable,
             suspect,
+            renewed,
             repairs,
             excused,
             lost,
@@ -97,6 +99,7 @@ impl Counts {
         self.seals += seals;
         self.unreadable += unreadable;
         self.suspect += suspect;
+        self.renewed += renewed;
         self.repairs += repairs;
         self.excused += excused;
         self.lost += lost;
@@ -141,6 +144,14 @@ impl History {
             return self.violate("I4", what);
         }
         self.chain.insert((room, epoch, tick), link);
+    }
+
+    /// A room has another history from now on.
+    pub(crate) fn renewed(&mut self, room: RoomId, epoch: u64) {
+        self.counts.renewed += 1;
+        let story = self.story(room);
+        story.renewals += 1;
+        story.epoch = epoch;
     }
 
     /// A room has another owner.

@@ -4,6 +4,7 @@ use engine::{Incarnation, Placement, Seq};
 use protocol::id::{Generation, RoomId};
 use protocol::time::Timestamp;
 
+use crate::store::ServerIndex;
 use crate::toy::{Command, SEATS, Toy};
 
 /// How far a room is on its node.
@@ -23,6 +24,9 @@ pub(crate) enum Stage {
     Offered(Timestamp),
     /// The giver takes it back, by the store; `true` while that is asked.
     TakingBack(bool),
+    /// It is not where the giver left it. Looked up, `true` while the store is asked, once the
+    /// node has seen the store so often.
+    Missing(bool, u64),
     /// It is over and its result is on its way, sent last at that time.
     Reporting(Timestamp),
     /// Its placement is being removed.
@@ -62,6 +66,12 @@ pub(crate) struct Hosted {
     pub(crate) released: Released,
     /// Its placement has to be said again; `Some(true)` while the store is asked.
     pub(crate) replace: Option<bool>,
+    /// Where its placement was said last.
+    pub(crate) said: Option<ServerIndex>,
+    /// When what last placed it was sent.
+    pub(crate) said_at: Timestamp,
+    /// The node that it was offered to does not have it.
+    pub(crate) is_refused: bool,
 }
 
 impl Hosted {
@@ -80,6 +90,9 @@ impl Hosted {
                 at: Seq(0),
             },
             replace: None,
+            said: None,
+            said_at: Timestamp(0),
+            is_refused: false,
             toy,
         }
     }

@@ -10,6 +10,8 @@
 //! - *gone since*: the process that ran it died, or was taken for dead after it had stood still
 //!   or had been cut off for a lease, before it had written everything again.
 
+use std::time::Duration;
+
 use engine::{Incarnation, Seq};
 use protocol::id::RoomId;
 
@@ -19,18 +21,24 @@ use crate::store::State;
 use crate::toy;
 use crate::world::World;
 
+/// A node that is not disturbed has said everything again within this time.
+const SAY_AGAIN: Duration = Duration::from_secs(3);
+
 /// Why a room may be lost.
 pub(crate) const GONE_BEFORE: &str = "gone before the store lost it";
 pub(crate) const GONE_SINCE: &str = "gone since the store lost it";
 
 impl World {
-    /// A process dies, or its journal is sealed: what it has let go of has to be in the store.
+    /// A process dies, or its journal is sealed: what it has let go of has to be in the store, or
+    /// the store has lost it and the process cannot have said it again.
     pub(crate) fn check_left(&mut self, host: &Host, may_be_lost: bool) {
         let state = self.store.state();
         let journal = state.journals.get(&host.me);
         if journal.is_some_and(|journal| journal.sealed.is_some()) {
             return; // looked at when it was sealed
         }
+        let primary = Some(self.store.primary());
+        let may_be_lost = may_be_lost && self.is_fresh(host);
         let mut lacking = Vec::new();
         for (room, hosted) in host.rooms.iter().filter(|(_, hosted)| hosted.is_placed()) {
             let held = state.placements.get(room);
@@ -39,13 +47,24 @@ impl World {
             if is_elsewhere || self.is_recorded(*room) {
                 continue;
             }
-            if !is_ours || !is_whole(state, &host.me, *room, hosted.released.at) {
-                lacking.push(*room);
+            if !is_whole(state, &host.me, *room, hosted.released.at) {
+                lacking.push((*room, may_be_lost && host.proved != primary));
+            } else if !is_ours {
+                lacking.push((*room, may_be_lost && hosted.said != primary));
             }
         }
-        for room in lacking {
+        for (room, may_be_lost) in lacking {
             self.lose(room, GONE_SINCE, may_be_lost, &host.me);
         }
+    }
+
+    /// Whether the store has lost something and `host` has not had the time to say it again.
+    fn is_fresh(&self, host: &Host) -> bool {
+        let Some(lost_at) = self.lost_at else {
+            return false;
+        };
+        let troubled = self.nodes[host.index].troubled.max(self.troubled);
+        self.wire.now < lost_at.max(troubled) + SAY_AGAIN
     }
 
     fn is_recorded(&self, room: RoomId) -> bool {

@@ -2,6 +2,7 @@
 
 use engine::Placement;
 use protocol::id::{Generation, RoomId};
+use protocol::time::Timestamp;
 use syncd::ownership::claims::Act;
 
 use crate::hosted::{Hosted, Origin, Prepared, Stage};
@@ -39,7 +40,7 @@ impl Host {
             Act::Adopt { room, placement } => {
                 if let Some(prepared) = self.preparing.remove(&room) {
                     cx.history.counts.takeovers += 1;
-                    self.adopt(prepared.toy, &placement, cx);
+                    self.adopt(prepared.toy, &placement, Timestamp(0), cx);
                 } else if !self.rooms.contains_key(&room) {
                     let what = format!("{} adopts {room}, which it has not prepared", self.me);
                     cx.history.violate("host", what);
@@ -59,15 +60,12 @@ impl Host {
         self.preparing.insert(toy.id, Prepared { toy, origin });
     }
 
-    fn adopt(&mut self, toy: Toy, placement: &Placement, cx: &mut Context<'_>) {
+    fn adopt(&mut self, toy: Toy, placement: &Placement, at: Timestamp, cx: &mut Context<'_>) {
         let worker = self.worker(toy.id);
         cx.history.adopted(toy.id, toy.epoch);
-        self.begin(Hosted::new(
-            toy,
-            placement.generation.0,
-            worker,
-            Stage::Runs,
-        ));
+        let mut hosted = Hosted::new(toy, placement.generation.0, worker, Stage::Runs);
+        hosted.said_at = at;
+        self.begin(hosted);
     }
 
     /// Goes on with rooms that are written by now; whether there was anything to do.
@@ -132,10 +130,11 @@ impl Host {
         from: Placement,
         to: Placement,
         reply: Option<Reply>,
+        at: Timestamp,
         cx: &mut Context<'_>,
     ) {
         if from.owner == self.me {
-            return self.took_back(room, &from, &to, reply, cx);
+            return self.took_back(room, &from, &to, reply, at);
         }
         let Some(prepared) = self.preparing.get_mut(&room) else {
             return;
@@ -155,7 +154,7 @@ impl Host {
             match taken {
                 true => {
                     cx.history.counts.handovers += 1;
-                    self.adopt(prepared.toy, &to, cx);
+                    self.adopt(prepared.toy, &to, at, cx);
                 }
                 false => self.own.forget(room),
             }
@@ -186,7 +185,7 @@ impl Host {
         from: &Placement,
         to: &Placement,
         reply: Option<Reply>,
-        cx: &mut Context<'_>,
+        at: Timestamp,
     ) {
         let Some(hosted) = self.rooms.get_mut(&room) else {
             return;
@@ -197,9 +196,10 @@ impl Host {
         match reply {
             Some(Reply::Claimed(true)) => {
                 hosted.generation = to.generation.0;
+                hosted.said_at = at;
                 self.thaw(room);
             }
-            Some(_) => self.drop_room(room, cx),
+            Some(_) => hosted.stage = Stage::Missing(false, self.views + 2),
             None => hosted.stage = Stage::TakingBack(false),
         }
     }
@@ -209,15 +209,28 @@ impl Host {
         let Some(hosted) = self.rooms.get_mut(&room) else {
             return;
         };
-        if !matches!(hosted.stage, Stage::TakingBack(_)) {
-            return;
-        }
-        match reply {
-            Some(Reply::Found(found)) if found == Some(hosted.placement(&self.me)) => {
+        let mine = hosted.placement(&self.me);
+        match (&mut hosted.stage, reply) {
+            (Stage::TakingBack(asked) | Stage::Missing(asked, _), None) => *asked = false,
+            (Stage::Missing(..), Some(Reply::Found(None))) => {
+                if hosted.said_at >= self.changed_at {
+                    // It is over: the node that it was offered to took it.
+                    self.drop_room(room, cx);
+                    return;
+                }
+                hosted.replace = Some(false);
+                if !hosted.is_refused {
+                    self.renew(room, cx);
+                }
+            }
+            (stage @ Stage::Missing(..), Some(Reply::Found(Some(found)))) if found == mine => {
+                *stage = Stage::TakingBack(false);
+            }
+            (Stage::TakingBack(_), Some(Reply::Found(Some(found)))) if found == mine => {
                 self.thaw(room);
             }
-            Some(_) => self.drop_room(room, cx),
-            None => hosted.stage = Stage::TakingBack(false),
+            (Stage::TakingBack(_) | Stage::Missing(..), _) => self.drop_room(room, cx),
+            _ => {}
         }
     }
 
@@ -237,7 +250,10 @@ impl Host {
         }
         match (taken, &hosted.stage) {
             (true, _) => self.drop_room(room, cx),
-            (false, Stage::Offered(_)) => hosted.stage = Stage::TakingBack(false),
+            (false, Stage::Offered(_)) => {
+                hosted.is_refused = true;
+                hosted.stage = Stage::TakingBack(false);
+            }
             (false, _) => {}
         }
     }

@@ -1,18 +1,18 @@
 //! A node: what the real host does around the two machines that are being proven.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use engine::{Incarnation, JournalInfo, Placement, Seq, Written};
 use protocol::id::{Generation, NodeId, RoomId};
 use protocol::time::Timestamp;
 use syncd::ownership::claims::{Act, Answer, Claims, View};
-use syncd::ownership::journal::OwnJournal;
+use syncd::ownership::journal::{OwnJournal, Request};
 
 use crate::history::{History, Link};
 use crate::hosted::{Effect, Hosted, Prepared, Stage};
 use crate::mutation::Mutation;
-use crate::store::{Call, Reply, TTL};
+use crate::store::{Call, Reply, ServerIndex, TTL};
 use crate::toy::{self, Command, Entry};
 use crate::wire::{Body, Event, Message, Party, Poll, Report, Sent, Update, Wire};
 
@@ -69,6 +69,21 @@ pub(crate) struct Host {
     effects: VecDeque<(Seq, Effect)>,
     /// By worker.
     marks: Vec<Entry>,
+    lineage: Option<String>,
+    /// When it was last seen to have changed.
+    pub(crate) changed_at: Timestamp,
+    /// How often the store was seen.
+    pub(crate) views: u64,
+    /// Our lease lasts at least until then.
+    valid_until: Timestamp,
+    /// It ended since our journal was known to be ours.
+    has_lapsed: bool,
+    /// Placements are to be said again, once our journal is known to be ours.
+    has_to_say: bool,
+    /// Rooms with a new epoch that is not written; nothing is let go of before.
+    unwritten: BTreeSet<RoomId>,
+    /// The process of the store that last took something for our journal.
+    pub(crate) proved: Option<ServerIndex>,
 }
 
 impl Host {
@@ -108,6 +123,14 @@ impl Host {
             deferred: Vec::new(),
             effects: VecDeque::new(),
             marks: (0..workers as u64).map(mark).collect(),
+            lineage: None,
+            changed_at: Timestamp(0),
+            views: 0,
+            valid_until: Timestamp(u64::MAX),
+            has_lapsed: false,
+            has_to_say: false,
+            unwritten: BTreeSet::new(),
+            proved: None,
         }
     }
 
@@ -118,6 +141,7 @@ impl Host {
     /// The clock.
     pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.wire.now;
+        self.has_lapsed |= now >= self.valid_until;
         if self.lease_due.take_if(|due| *due <= now).is_some() {
             self.ask(cx.wire, Call::Renew(self.me.clone()));
         }
@@ -214,12 +238,52 @@ impl Host {
         }
         if self.own.take_repaired() {
             cx.history.counts.repairs += 1;
-            for hosted in self.rooms.values_mut().filter(|hosted| hosted.is_placed()) {
-                hosted.replace = Some(false);
+            self.has_to_say = true;
+            if self.own.take_reopened() && self.has_lapsed {
+                self.renew_all(cx);
             }
+            self.has_lapsed = now >= self.valid_until;
+        }
+        if self.has_to_say && !self.has_lapsed {
+            self.has_to_say = false;
+            self.say_again();
         }
         self.release(cx);
         self.advance_rooms(cx);
+    }
+
+    /// What the store may have lost is said again. Not while the journal may be sealed: a room
+    /// that is over would be placed again.
+    fn say_again(&mut self) {
+        for hosted in self.rooms.values_mut().filter(|hosted| hosted.is_placed()) {
+            hosted.replace = Some(false);
+        }
+    }
+
+    /// Our lease had ended, and the store does not know any more whether our journal was sealed:
+    /// somebody else may have gone on with our rooms. So they have another history from now on.
+    fn renew_all(&mut self, cx: &mut Context<'_>) {
+        let rooms: Vec<RoomId> = self.rooms.keys().copied().collect();
+        rooms.into_iter().for_each(|room| self.renew(room, cx));
+    }
+
+    pub(crate) fn renew(&mut self, room: RoomId, cx: &mut Context<'_>) {
+        let at = self.own.last();
+        let Some(hosted) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        hosted.toy.renew(cx.wire.random.next_u64());
+        hosted.released.events = 0;
+        hosted
+            .connections
+            .iter_mut()
+            .flatten()
+            .for_each(|known| known.sent = 0);
+        cx.history.renewed(room, hosted.toy.epoch);
+        let worker = hosted.steps().then_some(hosted.worker as u64);
+        self.own
+            .checkpoint(room, at, toy::encode(at, worker, &hosted.toy));
+        self.unwritten.insert(room);
     }
 
     /// Lets go of what is confirmed.
@@ -228,9 +292,15 @@ impl Host {
             true => self.own.last(),
             false => self.own.confirmed(),
         };
+        self.unwritten
+            .retain(|room| self.rooms.contains_key(room) && !self.own.is_written(*room));
+        if !self.unwritten.is_empty() {
+            return;
+        }
         let mut touched = Vec::new();
         while let Some((seq, effect)) = self.effects.pop_front_if(|(seq, _)| *seq <= upto) {
-            let Some(hosted) = self.rooms.get_mut(&effect.room) else {
+            let hosted = self.rooms.get_mut(&effect.room);
+            let Some(hosted) = hosted.filter(|hosted| hosted.toy.epoch == effect.epoch) else {
                 continue;
             };
             let link = Link {
@@ -288,6 +358,7 @@ impl Host {
                     };
                     cx.wire.tell_node(*to, message);
                     hosted.stage = Stage::Offered(now + Duration::from_millis(1500));
+                    hosted.is_refused = false;
                 }
                 Stage::Offered(until) if *until <= now => {
                     hosted.stage = Stage::TakingBack(false);
@@ -303,6 +374,10 @@ impl Host {
                         true => Call::Find(*id),
                         false => Call::Claim(*id, from, to),
                     });
+                }
+                Stage::Missing(asked @ false, views) if *views <= self.views => {
+                    *asked = true;
+                    call = Some(Call::Find(*id));
                 }
                 Stage::Reporting(sent) if now.since(*sent) >= REPORT_AGAIN => {
                     *sent = now;
@@ -337,9 +412,12 @@ impl Host {
     /// The store's answer, or that there is none.
     pub(crate) fn handle_answer(&mut self, sent: Sent, reply: Option<Reply>, cx: &mut Context<'_>) {
         let now = cx.wire.now;
+        let (server, at) = (sent.server, sent.at());
+        self.has_lapsed |= now >= self.valid_until;
         match (sent.call, reply) {
             (Call::Renew(_), Some(Reply::Renewed(true))) => {
                 self.has_lease = true;
+                self.valid_until = at + TTL;
                 self.lease_due = Some(now + RENEW.0);
             }
             (Call::Renew(_), _) => self.lease_due = Some(now + RENEW.1),
@@ -349,6 +427,13 @@ impl Host {
             }
             (Call::Lineage, Some(Reply::Lineage(lineage))) => {
                 self.look_due = Some(now + LOOK_EVERY);
+                self.views += 1;
+                if self.lineage.as_ref().is_some_and(|known| *known != lineage) {
+                    self.changed_at = now;
+                    self.has_to_say = true;
+                    self.lease_due = self.lease_due.map(|_| now);
+                }
+                self.lineage = Some(lineage.clone());
                 let (alive, journals) = std::mem::take(&mut self.looked);
                 let view = View {
                     lineage,
@@ -371,7 +456,19 @@ impl Host {
                     Some(Written::Gap(_)) if cx.has(Mutation::NoRepair) => Some(Written::Done),
                     other => other,
                 };
+                let was_repairing = self.own.is_repairing();
                 self.own.handle_reply(&request, written);
+                match (&request, written) {
+                    (Request::Open { .. }, _) | (_, None) => {}
+                    (Request::Checkpoint(_), Some(Written::Done)) if !was_repairing => {
+                        self.proved = Some(server);
+                        self.has_lapsed &= now >= self.valid_until;
+                    }
+                    (_, Some(Written::Done)) if !was_repairing => {
+                        self.has_lapsed &= now >= self.valid_until;
+                    }
+                    _ => {}
+                }
             }
             (Call::Ask(_, ask), reply) => {
                 let answer = match reply {
@@ -380,8 +477,10 @@ impl Host {
                 };
                 self.claims.handle_answer(now, &ask, answer);
             }
-            (Call::Place(room, placement), reply) => self.placed(room, &placement, reply, cx),
-            (Call::Claim(room, from, to), reply) => self.claimed(room, from, to, reply, cx),
+            (Call::Place(room, placement), reply) => {
+                self.placed(room, &placement, reply, (server, at), cx)
+            }
+            (Call::Claim(room, from, to), reply) => self.claimed(room, from, to, reply, at, cx),
             (Call::Find(room), reply) => self.looked_up(room, reply, cx),
             (Call::Remove(room, _), reply) => self.removed(room, reply, cx),
         }
@@ -393,11 +492,16 @@ impl Host {
         room: RoomId,
         placement: &Placement,
         reply: Option<Reply>,
+        (server, at): (ServerIndex, Timestamp),
         cx: &mut Context<'_>,
     ) {
         let Some(hosted) = self.rooms.get_mut(&room) else {
             return;
         };
+        if matches!(reply, Some(Reply::Placed(true))) {
+            hosted.said = Some(server);
+            hosted.said_at = at;
+        }
         if hosted.placement(&self.me) != *placement {
             hosted.replace = hosted.replace.map(|_| false);
             return;
@@ -408,7 +512,14 @@ impl Host {
                 self.marks[hosted.worker].begun.push(room);
                 cx.wire.after(Duration::from_millis(2), Event::Told(room));
             }
-            (Some(Reply::Placed(true)), _) => hosted.replace = None,
+            (Some(Reply::Placed(true)), stage) => {
+                if matches!(stage, Stage::Missing(..)) {
+                    *stage = Stage::TakingBack(false);
+                }
+                hosted.replace = None;
+            }
+            // Its newer term may be our own.
+            (Some(_), Stage::TakingBack(_)) => hosted.replace = None,
             (Some(_), _) => self.drop_room(room, cx),
             (None, Stage::Placing(asked)) => *asked = false,
             (None, _) => hosted.replace = hosted.replace.map(|_| false),

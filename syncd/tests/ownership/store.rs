@@ -143,7 +143,6 @@ impl State {
             if journal.last < *after {
                 *journal = anew();
             }
-            journal.lineage = lineage;
             return Written::Done;
         }
         let Some(journal) = self.journals.get_mut(who) else {
@@ -256,6 +255,9 @@ impl Journal {
     ) -> Written {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
+        }
+        if checkpoints.after > self.call {
+            return Written::Gap(self.last);
         }
         if checkpoints.call <= self.call && mutation != Some(Mutation::LateCheckpoint) {
             return Written::Done;

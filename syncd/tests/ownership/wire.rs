@@ -175,6 +175,11 @@ impl Sent {
     pub(crate) fn is_late(&self) -> bool {
         self.is_late
     }
+
+    /// When it was sent.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.deadline - DEADLINE
+    }
 }
 
 impl Wire {

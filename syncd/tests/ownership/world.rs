@@ -44,6 +44,10 @@ pub(crate) struct Node {
     inbox: VecDeque<Event>,
     /// When the store last executed a renewal of its lease, whatever it remembers.
     renewed: Timestamp,
+    /// When it had last gone without a lease.
+    lapsed: Timestamp,
+    /// Until when it was disturbed, or will be.
+    pub(crate) troubled: Timestamp,
 }
 
 /// A room that is to be made.
@@ -73,6 +77,8 @@ pub(crate) struct World {
     quiet: Timestamp,
     /// When the store last lost anything.
     pub(crate) lost_at: Option<Timestamp>,
+    /// Until when everybody was disturbed, or will be.
+    pub(crate) troubled: Timestamp,
     /// Journals that were sealed, whatever the store remembers.
     sealed: BTreeSet<Incarnation>,
     is_over: bool,
@@ -121,6 +127,7 @@ impl World {
             lag,
             quiet: Timestamp(0),
             lost_at: None,
+            troubled: Timestamp(0),
             sealed: BTreeSet::new(),
             is_over: false,
         };
@@ -142,6 +149,8 @@ impl World {
                 is_paused: false,
                 inbox: VecDeque::new(),
                 renewed: Timestamp(0),
+                lapsed: Timestamp(0),
+                troubled: Timestamp(0),
             });
             self.start(node);
         }
@@ -353,16 +362,23 @@ impl World {
     /// What is to be seen of the world before a call is executed.
     fn before(&mut self, call: &Call) {
         match call {
-            Call::Renew(who) => self.nodes[observer::node_of(who)].renewed = self.wire.now,
+            Call::Renew(who) => {
+                let node = &mut self.nodes[observer::node_of(who)];
+                if self.wire.now.since(node.renewed) >= TTL {
+                    node.lapsed = self.wire.now;
+                }
+                node.renewed = self.wire.now;
+            }
             Call::Ask(_, Ask::Seal(who)) => {
                 let index = observer::node_of(who);
                 let node = &mut self.nodes[index];
                 if node.host.as_ref().is_none_or(|host| host.me != *who) {
                     return;
                 }
-                let was_cut_off = self.wire.now.since(node.renewed) >= TTL;
+                let has_lapsed = self.lost_at.is_some_and(|lost| node.lapsed >= lost);
+                let was_cut_off = has_lapsed || self.wire.now.since(node.renewed) >= TTL;
                 if let Some(host) = node.host.take() {
-                    self.check_left(&host, was_cut_off && self.lost_at.is_some());
+                    self.check_left(&host, was_cut_off);
                     self.nodes[index].host = Some(host);
                 }
             }
@@ -379,12 +395,25 @@ impl World {
         self.wire.trace(|| format!("{fault:?}"));
         let now = self.wire.now;
         let until = now + fault.lasts();
+        match &fault {
+            Fault::Pause(node, _) | Fault::Cut(node, _) => {
+                let node = &mut self.nodes[*node];
+                node.troubled = node.troubled.max(until);
+            }
+            Fault::FailOver(_, stuck, _) if !stuck.is_empty() => {
+                for node in stuck {
+                    self.nodes[*node].troubled = self.nodes[*node].troubled.max(until);
+                }
+            }
+            Fault::Crash(..) | Fault::Isolate(..) | Fault::HandOver(..) | Fault::Calm => {}
+            _ => self.troubled = self.troubled.max(until),
+        }
         match fault {
             Fault::Crash(node, down) => {
                 let Some(host) = self.nodes[node].host.take() else {
                     return;
                 };
-                self.check_left(&host, self.lost_at.is_some());
+                self.check_left(&host, true);
                 self.nodes[node].is_paused = false;
                 self.nodes[node].inbox.clear();
                 self.wire.after(down, Event::Restart(node));
@@ -489,7 +518,7 @@ impl World {
         let dead = journals
             .find(|who| !hosts().any(|host| host.me == **who))
             .cloned();
-        let is_idle = hosts().all(|host| host.rooms.is_empty() && host.own.kept_bytes() < 1024);
+        let is_idle = hosts().all(|host| host.rooms.is_empty() && host.own.kept_bytes() == 0);
         self.is_over = open.is_empty() && dead.is_none() && is_idle;
         if now > END && !self.is_over {
             let what = format!("open {open:?}, dead journal {dead:?}, idle {is_idle}");

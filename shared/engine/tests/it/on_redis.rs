@@ -34,6 +34,7 @@ async fn a_cluster_whose_replicas_are_waited_for_conforms() {
     let servers = CLUSTER.read().await;
     let mut config = cluster(&servers, "durable");
     config.replicas = 1;
+    config.deadline = Duration::from_secs(2);
     let engine = engine(&config).await;
     conformance::placements::all(&*engine.placements).await;
     conformance::journals::all(&*engine.journals).await;

@@ -23,7 +23,9 @@ fn room(game: &str, seats: u64, seed: u64) -> Room {
         rating: 1500,
     };
     let settings = match game {
-        "race" => r#"{"laps":1,"countdown":"1s","join_wait":"1s"}"#,
+        "race" => {
+            r#"{"laps":1,"countdown":"1s","join_wait":"1s","away_grace":"300ms","away_limit":"2s"}"#
+        }
         _ => r#"{"minutes":1}"#,
     };
     let setup = RoomSetup {
