@@ -164,7 +164,8 @@ impl Crowd {
     /// [`Impatient`].
     pub async fn until_moving(&self, since: Duration, patience: Duration) -> Result<(), Impatient> {
         let moving = |crowd: &Self| crowd.progress().iter().all(|at| *at > since);
-        self.until("things move for everyone", patience, moving).await
+        self.until("things move for everyone", patience, moving)
+            .await
     }
 
     /// Tells everyone to stop, waits until they have, and gives what they saw. Who has not stopped

@@ -103,11 +103,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`StartError`], with the log of the process that did not start.
-    pub fn start(
-        binary: &Path,
-        folder: &Path,
-        options: FleetOptions,
-    ) -> Result<Self, StartError> {
+    pub fn start(binary: &Path, folder: &Path, options: FleetOptions) -> Result<Self, StartError> {
         let mut fleet = Self {
             binary: binary.to_path_buf(),
             folder: folder.to_path_buf(),
@@ -260,8 +256,7 @@ impl Fleet {
         self.write(&config, text.as_bytes())?;
         let arguments = [name.service(), "--config", &config.to_string_lossy()];
         let log = self.log_file(name, starts);
-        let process =
-            Process::start(&self.binary, &arguments, self.options.environment(), &log)?;
+        let process = Process::start(&self.binary, &arguments, self.options.environment(), &log)?;
         self.nodes[index].process = Some(process);
         Ok(())
     }

@@ -13,8 +13,8 @@ use protocol::id::{Channel, Epoch, InputSeq, MatchId, Offset, PlayerId, RoomId};
 use serde::{Serialize, Serializer};
 
 pub use check::{Loses, Run, Stored, Strike, Violation, check};
-pub use recorder::{Phase, Recorder};
 pub(crate) use recorder::MatchState;
+pub use recorder::{Phase, Recorder};
 
 /// What one player saw.
 #[derive(Debug, Clone, Serialize)]
@@ -196,13 +196,15 @@ impl History {
     /// The rooms that this player was in, in order.
     pub fn rooms(&self) -> impl Iterator<Item = RoomId> {
         let mut last = None;
-        self.entries.iter().filter_map(move |entry| match entry.what {
-            What::Attached { room, .. } if room.is_some() && room != last => {
-                last = room;
-                room
-            }
-            _ => None,
-        })
+        self.entries
+            .iter()
+            .filter_map(move |entry| match entry.what {
+                What::Attached { room, .. } if room.is_some() && room != last => {
+                    last = room;
+                    room
+                }
+                _ => None,
+            })
     }
 
     /// How often this player's connection was lost.
@@ -212,7 +214,10 @@ impl History {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 pub(crate) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

@@ -60,7 +60,10 @@ mod tests {
     fn an_answer_is_its_status_and_its_body() {
         let text = "HTTP/1.0 503 Service Unavailable\r\nx: y\r\n\r\n{\"ready\":false}";
         let read = answer(text).expect("an answer");
-        assert_eq!((read.status, read.body.as_str()), (503, "{\"ready\":false}"));
+        assert_eq!(
+            (read.status, read.body.as_str()),
+            (503, "{\"ready\":false}")
+        );
         assert_eq!(answer("nonsense"), None);
     }
 

@@ -164,7 +164,9 @@ impl Player {
                 self.matched(client, &attached).await;
             }
             SessionEvent::Event(event) => match GameEvent::of(&event) {
-                Ok(GameEvent::MatchFound { room, ticket }) => self.enter(client, room, ticket).await,
+                Ok(GameEvent::MatchFound { room, ticket }) => {
+                    self.enter(client, room, ticket).await
+                }
                 Ok(GameEvent::RoomEnded { .. }) => self.leave(client).await,
                 Ok(GameEvent::MatchEnded { room, reason }) if reason != "finished" => {
                     self.give_up(client, room).await;

@@ -87,7 +87,12 @@ impl FleetOptions {
     }
 
     /// The configuration file of one node.
-    pub(super) fn config(&self, node: NodeRef, listen: Option<SocketAddr>, folder: &Path) -> String {
+    pub(super) fn config(
+        &self,
+        node: NodeRef,
+        listen: Option<SocketAddr>,
+        folder: &Path,
+    ) -> String {
         let key = folder.join("signing.key");
         let listen = listen.map_or("127.0.0.1:0".to_owned(), |listen| listen.to_string());
         let mut text = format!(

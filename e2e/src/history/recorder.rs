@@ -159,7 +159,14 @@ impl Recorder {
             SessionEvent::ChannelClosed(closed) => {
                 let (channel, reason) = (closed.ch, closed.reason.clone());
                 let room = self.room_of(channel);
-                self.add(at, What::Closed { channel, room, reason });
+                self.add(
+                    at,
+                    What::Closed {
+                        channel,
+                        room,
+                        reason,
+                    },
+                );
             }
             SessionEvent::Refused(error) => self.add(at, refused(error)),
             // What is given up on the way out of a room is settled by nobody's fault.
@@ -170,7 +177,12 @@ impl Recorder {
             SessionEvent::Malformed(text) => self.add(at, What::Malformed { text: text.clone() }),
             SessionEvent::Ended(why) => {
                 self.is_live = false;
-                self.add(at, What::Ended { why: format!("{why:?}") });
+                self.add(
+                    at,
+                    What::Ended {
+                        why: format!("{why:?}"),
+                    },
+                );
             }
             SessionEvent::GoAway(_) | SessionEvent::InputsGivenUp(_) => {}
         }

@@ -12,7 +12,7 @@ use protocol::id::RoomId;
 use crate::binary;
 
 const PLAYERS: u64 = 8;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_race_goes_on_on_another_node_when_its_syncd_is_killed() {

@@ -15,7 +15,10 @@ pub(super) fn check(histories: &[History], run: &Run, found: &mut Vec<Violation>
         stages(history, run, &mut add);
         if !history.is_done {
             let last = history.entries.last();
-            add(format!("has not come to rest by {:?}; last {last:?}", run.ended));
+            add(format!(
+                "has not come to rest by {:?}; last {last:?}",
+                run.ended
+            ));
         }
     }
 }
@@ -29,7 +32,10 @@ fn silences(history: &History, run: &Run, add: &mut impl FnMut(String)) {
     let last = (!history.is_done).then_some(to_the_end);
     for (from, until, phase) in silences.chain(last) {
         if until > run.due(from, run.patience) {
-            add(format!("nothing moved from {from:?} to {until:?}, {}", waiting(phase)));
+            add(format!(
+                "nothing moved from {from:?} to {until:?}, {}",
+                waiting(phase)
+            ));
         }
     }
 }

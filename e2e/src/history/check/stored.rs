@@ -48,7 +48,11 @@ fn of_player(
         if by_match.insert(id, result).is_some() {
             add(format!("{id} is there twice"));
         }
-        if !matches.all.get(&id).is_some_and(|one| one.told.contains_key(&number)) {
+        if !matches
+            .all
+            .get(&id)
+            .is_some_and(|one| one.told.contains_key(&number))
+        {
             add(format!("{id} is there, of which {player} was never told"));
         }
     }
