@@ -5,6 +5,7 @@
 //! - [`room`]: one game with its players: commands in, events and snapshots out
 //! - `viewer`, `interest`, `delta`: what each player is shown, and its bytes
 //! - [`recording`]: a room's commands, run again
+//! - [`replay`]: a room's game, run again from the tape that the room made
 //! - `ticker`: when steps are due
 //!
 //! Around it:
@@ -18,6 +19,7 @@ pub mod config;
 pub mod game;
 pub mod games;
 pub mod recording;
+pub mod replay;
 pub mod room;
 
 mod delta;
