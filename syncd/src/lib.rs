@@ -6,6 +6,7 @@
 //! - `viewer`, `interest`, `delta`: what each player is shown, and its bytes
 //! - [`recording`]: a room's commands, run again
 //! - [`ownership`]: what is written down of rooms, and who takes them over
+//! - [`replay`]: a room's game, run again from the tape that the room made
 //! - `ticker`: when steps are due
 //!
 //! Around it:
@@ -20,6 +21,7 @@ pub mod game;
 pub mod games;
 pub mod ownership;
 pub mod recording;
+pub mod replay;
 pub mod room;
 
 mod delta;

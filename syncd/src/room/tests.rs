@@ -1,5 +1,5 @@
 use protocol::attach::Claim;
-use protocol::frame::Steps;
+use protocol::frame::{Ack, InputFrame, Steps};
 use protocol::id::{Channel, Epoch, InputSeq, InstanceId, Offset, Position};
 use protocol::log;
 use protocol::snapshot::{Field, decode};

@@ -61,6 +61,7 @@ pub(super) fn deliver(
                 batch.close_channel(session, attempt, reason.as_str());
             }
         }
+        Output::Segment { .. } => {}
         Output::InputsLost { range, .. } => {
             meters
                 .inputs_lost
