@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     Handover(#[from] chassis::handover::HandoverError),
     #[error("not ready within {0:?}; the process before this one goes on")]
     NotReady(std::time::Duration),
+    #[error("{0}")]
+    Replay(String),
     #[error("cannot build the matcher")]
     Matcher(#[from] matcher::BuildError),
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chassis::drain::Drain;
-use engine::Placement;
+use engine::{Placement, Segment};
 use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
@@ -42,6 +42,8 @@ pub(crate) struct Host {
     /// Where rooms outlive the node.
     tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    /// Where pieces of tapes are kept.
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     games: Games,
     rules: Rules,
     capacity: usize,
@@ -93,6 +95,7 @@ pub(crate) struct HostParts {
     pub(crate) generation: Generation,
     pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
@@ -128,6 +131,7 @@ impl Host {
             generation: parts.generation,
             tenure: parts.tenure,
             drain: parts.drain,
+            tapes: parts.tapes,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,

@@ -10,10 +10,10 @@ mod lines;
 mod say;
 mod survive;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use engine::Incarnation;
+use engine::{Incarnation, Segment};
 use protocol::id::{Generation, NodeId, RoomId, SessionId};
 use rpc::inbound::Inbound;
 use tokio::sync::{mpsc, oneshot};
@@ -95,6 +95,9 @@ pub(crate) struct Worker {
     lines: Lines,
     /// Where rooms outlive the node.
     survival: Option<Survival>,
+    /// Pieces of tapes that were cut and are not kept yet: of the tick under way, or waiting for
+    /// their entry.
+    segments: VecDeque<(RoomId, Segment)>,
     /// Kept for its memory.
     outputs: Vec<Output>,
 }
@@ -120,6 +123,7 @@ impl Worker {
             sessions: HashMap::new(),
             lines: Lines::new(survival.is_some()),
             survival,
+            segments: VecDeque::new(),
             outputs: Vec::new(),
         }
     }
@@ -224,6 +228,11 @@ impl Worker {
             }
             hosted.step(&mut outputs);
             for output in outputs.drain(..) {
+                if let Output::Segment { until, bytes } = output {
+                    let bytes = bytes.into();
+                    self.segments.push_back((*id, Segment { until, bytes }));
+                    continue;
+                }
                 deliver(
                     &mut self.lines,
                     (*id, &hosted.attached),
@@ -234,6 +243,9 @@ impl Worker {
         }
         self.outputs = outputs;
         self.write_down();
+        if self.survival.is_none() {
+            self.keep_tapes(usize::MAX);
+        }
         self.close_rooms();
     }
 
@@ -266,6 +278,16 @@ impl Worker {
                 survival.rest(id);
             }
             self.host.close(id);
+        }
+    }
+
+    /// Hands the first `count` pieces of tapes to be kept. Over the bound of what waits for the
+    /// store they are lost, and the tape is shorter: races matter more.
+    fn keep_tapes(&mut self, count: usize) {
+        for (room, segment) in self.segments.drain(..count.min(self.segments.len())) {
+            if self.host.tapes.try_send((room, segment)).is_err() {
+                self.meters.tapes_lost.increment(1);
+            }
         }
     }
 

@@ -25,13 +25,22 @@ pub(super) struct Survival {
     journal: Arc<Journal>,
     progress: watch::Receiver<Progress>,
     entry: EntryWriter,
-    /// Entries that are not confirmed, with the worker's tick.
-    pending: VecDeque<(Seq, u32)>,
+    /// Entries that are not confirmed.
+    pending: VecDeque<Pending>,
     confirmed: Seq,
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
     /// Histories end with the next entry.
     breaks: bool,
+}
+
+/// An entry that is not confirmed.
+struct Pending {
+    seq: Seq,
+    /// The worker's tick that it is of.
+    tick: u32,
+    /// Pieces of tapes that were cut in it.
+    segments: usize,
 }
 
 /// A room that stands still, for whoever takes it over.
@@ -120,7 +129,12 @@ impl Worker {
         survival.has_marks = false;
         let breaks = std::mem::take(&mut survival.breaks);
         let seq = survival.journal.push(survival.entry.finish());
-        survival.pending.push_back((seq, self.tick));
+        let waiting: usize = survival.pending.iter().map(|entry| entry.segments).sum();
+        survival.pending.push_back(Pending {
+            seq,
+            tick: self.tick,
+            segments: self.segments.len() - waiting,
+        });
         self.lines.hold(seq);
         for (id, hosted) in &mut self.rooms {
             if hosted.is_decided() {
@@ -196,13 +210,15 @@ impl Worker {
             return self.lose_all();
         }
         survival.confirmed = progress.confirmed;
-        let mut safe = None;
-        while let Some((_, tick)) = survival
+        let (mut safe, mut segments) = (None, 0);
+        while let Some(entry) = survival
             .pending
-            .pop_front_if(|(seq, _)| *seq <= progress.confirmed)
+            .pop_front_if(|entry| entry.seq <= progress.confirmed)
         {
-            safe = Some(tick);
+            safe = Some(entry.tick);
+            segments += entry.segments;
         }
+        self.keep_tapes(segments);
         if let Some(safe) = safe {
             let behind = self.tick.wrapping_sub(safe);
             for hosted in self.rooms.values_mut() {
@@ -254,6 +270,7 @@ impl Worker {
             self.host.forget(room);
         }
         self.sessions.clear();
+        self.segments.clear();
         self.lines.drop_held();
         if let Some(survival) = &mut self.survival {
             survival.pending.clear();
