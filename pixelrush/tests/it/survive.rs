@@ -46,6 +46,31 @@ async fn a_race_goes_on_on_another_node_when_its_syncd_is_killed() {
         .collect();
     freezes.sort_unstable();
     println!("syncd killed: freezes {freezes:?}");
+    stage.replay(room);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_race_goes_on_on_another_node_when_its_syncd_drains() {
+    let mut stage = Stage::set().await;
+    let crowd = stage.race().await;
+    let (room, leaving) = stage.room_of(&crowd).await;
+    let at = crowd.now();
+    stage
+        .fleet
+        .drain(leaving)
+        .unwrap_or_else(|error| panic!("{error}\n{}", stage.fleet.logs()));
+    let strike = Strike {
+        fault: format!("drain {leaving}"),
+        at,
+        well_by: crowd.now() + Duration::from_secs(2),
+        loses: Default::default(),
+    };
+    let histories = stage.finish(crowd, vec![strike]).await;
+    for history in &histories {
+        let rooms: Vec<RoomId> = history.rooms().collect();
+        assert_eq!(rooms, [room], "player {}", history.number);
+    }
+    stage.replay(room);
 }
 
 /// A fleet on a Redis of its own.
@@ -53,7 +78,7 @@ struct Stage {
     fleet: Fleet,
     engine: Engine,
     _store: Store,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -67,7 +92,7 @@ impl Stage {
             engine: store.engine().await.expect("Redis is there"),
             fleet,
             _store: store,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -104,6 +129,19 @@ impl Stage {
         let mut names = self.fleet.names().into_iter();
         let node = names.find(|name| name.to_string() == owner);
         (room, node.expect("a node of this fleet"))
+    }
+
+    /// What was played, on whichever nodes, can be run again to the same bytes.
+    fn replay(&self, room: RoomId) {
+        let config = self.folder.path().join("syncd-1.toml");
+        let output = std::process::Command::new(binary())
+            .args(["replay", &room.to_string(), "--config"])
+            .arg(config)
+            .output()
+            .expect("the binary runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{told}{output:?}");
+        assert!(told.contains("to its end"), "{told}");
     }
 
     /// Lets the crowd come to its end and checks what it saw.
