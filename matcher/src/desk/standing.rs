@@ -21,7 +21,8 @@ use super::queue::Leave;
 use crate::config::{ModeName, Region};
 use crate::event::{Leaving, MatchEvent};
 use crate::store::{
-    Added, Asked, EndedMatch, Ending, Found, Gathered, Gathering, MatchRecord, Restored, Sighting, Standing,
+    Added, Asked, EndedMatch, Ending, Found, Gathered, Gathering, MatchRecord, Restored, Sighting,
+    Standing,
 };
 use crate::ticket::Ticket;
 

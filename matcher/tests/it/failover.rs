@@ -514,7 +514,11 @@ async fn a_store_that_forgot_a_match_is_told_again_and_matches_nobody_twice() {
     }
     world.store.go_back_to(before);
     sleep(30).await;
-    assert_eq!(world.syncd().asked().len(), 1, "the claim did not come back");
+    assert_eq!(
+        world.syncd().asked().len(),
+        1,
+        "the claim did not come back"
+    );
     let room = world.syncd().asked()[0].room;
     world.syncd().end_room(room, "finished").await;
     for client in &clients {
