@@ -6,6 +6,8 @@
     reason = "what fails here fails the test, with the line"
 )]
 
+#[path = "it/agreement.rs"]
+mod agreement;
 #[path = "it/attempts.rs"]
 mod attempts;
 #[path = "it/clients.rs"]

@@ -19,7 +19,7 @@ use super::Desk;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A call that takes no longer, and succeeds, costs no patience.
-const USUAL: Duration = Duration::from_millis(25);
+const USUAL: Duration = Duration::from_millis(100);
 
 /// Shortest and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));

@@ -110,7 +110,10 @@ impl Desk {
         let was_here = self.roster.player(id).is_some_and(Player::is_here);
         match standing.filter(|_| !was_here) {
             // What the state says needs no event.
-            Some(standing) if is_new => self.take_up(id, &standing, now),
+            Some(standing) if is_new => {
+                let standing = self.sift(id, standing).await;
+                self.take_up(id, &standing, now);
+            }
             // The player may have been elsewhere in between. Before the stream is entered, so
             // that events of it come after the answer.
             Some(standing) => self.learn(id, standing, true, now).await,

@@ -5,7 +5,7 @@
 //!
 //! [`TicketStore::settle`]: crate::store::TicketStore::settle
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ use crate::ticket::Member;
 /// the store finds out that they have no room.
 const MOST_ENDS: usize = 65_536;
 
+/// Rooms that are remembered to have ended. Over it the oldest is forgotten.
+const MOST_OVER: usize = 16_384;
+
 /// Ended matches that one call tells the store.
 const BATCH: usize = 256;
 
@@ -49,6 +52,9 @@ pub(super) struct Matches {
     pub(super) nodes: BTreeMap<NodeId, NodeView>,
     /// Ended, and the store has yet to hear of it.
     ends: BTreeMap<RoomId, EndedMatch>,
+    /// Ended of late, in that order: a store that forgot so is told again.
+    over: VecDeque<RoomId>,
+    is_over: BTreeSet<RoomId>,
     /// When the claims were renewed last.
     renewed_at: Timestamp,
 }
@@ -143,6 +149,11 @@ impl Matches {
         Some(Arc::clone(&running.record))
     }
 
+    /// Whether a room is known to have ended.
+    pub(super) fn is_over(&self, room: RoomId) -> bool {
+        self.is_over.contains(&room)
+    }
+
     fn begin(&mut self, running: Running) {
         let record = &running.record;
         self.by_age.insert((record.began_at, record.id));
@@ -156,7 +167,15 @@ impl Matches {
     }
 
     /// The store is to hear that a match is over.
-    fn must_end(&mut self, ended: EndedMatch) {
+    pub(super) fn must_end(&mut self, ended: EndedMatch) {
+        if self.is_over.insert(ended.room) {
+            self.over.push_back(ended.room);
+            if self.over.len() > MOST_OVER
+                && let Some(oldest) = self.over.pop_front()
+            {
+                self.is_over.remove(&oldest);
+            }
+        }
         self.ends.entry(ended.room).or_insert(ended);
         if self.ends.len() > MOST_ENDS {
             self.ends.pop_first();
@@ -456,6 +475,7 @@ impl Desk {
         };
         if let Some(player) = self.roster.player_mut(id) {
             player.activity = Activity::Idle;
+            player.left = Some(match_id);
         }
         self.set_unsettled(id, Unsettled::Match(match_id));
         // If it fails, another tick tries again.

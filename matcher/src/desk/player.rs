@@ -37,6 +37,8 @@ pub(super) struct Player {
     pub(super) activity: Activity,
     /// What the store has yet to hear of a player who is idle.
     pub(super) unsettled: Option<Unsettled>,
+    /// The last match that was left for good: a store that forgot so is told again.
+    pub(super) left: Option<MatchId>,
     /// When the client is told next how the queue stands.
     pub(super) next_state: Timestamp,
 }
@@ -119,6 +121,7 @@ impl Player {
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
             activity: Activity::Idle,
             unsettled: None,
+            left: None,
             next_state: now,
         }
     }

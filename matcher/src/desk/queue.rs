@@ -180,6 +180,11 @@ impl Desk {
             let removed = self.ask("remove", store.remove(id, None)).await;
             removed.map_err(|Away| out_of_reach())?;
             standing = self.try_enter(id, &wish, now).await?;
+        } else if matches!(standing, Standing::Match(_)) {
+            standing = self.sift(id, standing).await;
+            if standing == Standing::Nothing {
+                standing = self.try_enter(id, &wish, now).await?;
+            }
         }
         match &standing {
             Standing::Match(_) => {

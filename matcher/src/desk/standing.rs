@@ -16,12 +16,13 @@ use protocol::time::Timestamp;
 use super::Desk;
 use super::ask::Away;
 use super::party::PartyWish;
-use super::player::{Activity, Playing, Queued, Wish};
+use super::player::{Activity, Playing, Queued, Unsettled, Wish};
 use super::queue::Leave;
 use crate::config::{ModeName, Region};
 use crate::event::{Leaving, MatchEvent};
 use crate::store::{
-    Added, Asked, Found, Gathered, Gathering, MatchRecord, Restored, Sighting, Standing,
+    Added, Asked, EndedMatch, Ending, Found, Gathered, Gathering, MatchRecord, Restored, Sighting,
+    Standing,
 };
 use crate::ticket::Ticket;
 
@@ -83,6 +84,31 @@ impl Desk {
         }
     }
 
+    /// What a player is told of what the store says. It may have forgotten its last writes, and
+    /// know a match that is over, or that the player has left: then it is told again.
+    pub(super) async fn sift(&mut self, id: PlayerId, standing: Standing) -> Standing {
+        let Standing::Match(record) = &standing else {
+            return standing;
+        };
+        if self.matches.is_over(record.room) {
+            self.matches.must_end(EndedMatch {
+                match_id: record.id,
+                room: record.room,
+                ending: Ending::Finished,
+            });
+            self.flush_ends().await;
+            return Standing::Nothing;
+        }
+        let left = self.roster.player(id).and_then(|player| player.left);
+        if left == Some(record.id) {
+            self.set_unsettled(id, Unsettled::Match(record.id));
+            // If it fails, another tick tries again.
+            let _ = self.settle_up(id).await;
+            return Standing::Nothing;
+        }
+        standing
+    }
+
     /// A known player stands there, says the store.
     pub(super) async fn learn(
         &mut self,
@@ -99,6 +125,10 @@ impl Desk {
             let _ = self.settle_up(id).await;
             return;
         }
+        let standing = self.sift(id, standing).await;
+        let Some(player) = self.roster.player(id) else {
+            return;
+        };
         match (&player.activity, &standing) {
             (Activity::Idle, Standing::Nothing) => {}
             (_, Standing::Match(record)) => self.learn_match(id, record, now),

@@ -29,6 +29,10 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
+/// What a memory store held at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot(State);
+
 impl MemoryStore {
     /// A store of at most `limit` players who wait or play. Over it adding fails with
     /// [`EngineError::Full`].
@@ -42,6 +46,16 @@ impl MemoryStore {
     /// Forgets everything, as a server does that starts empty.
     pub fn clear(&self) {
         *self.state.lock() = State::default();
+    }
+
+    /// Everything, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.state.lock().clone())
+    }
+
+    /// Makes everything as it was, as a fail-over does that loses the last writes.
+    pub fn go_back_to(&self, snapshot: Snapshot) {
+        *self.state.lock() = snapshot.0;
     }
 
     fn admit(&self, state: &State, newcomers: usize) -> Result<(), EngineError> {

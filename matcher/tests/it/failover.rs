@@ -463,3 +463,66 @@ async fn players_of_a_matcher_that_drains_go_on_at_another() {
     queue(&here, &bea, "duel").await;
     ada.take(&here, "match.found").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_forgot_the_end_of_a_match_is_told_again() {
+    let world = World::new().await;
+    let gateway = world.gateway("gateway-1").await;
+    let clients = [Client::new(1), Client::new(2)];
+    for client in &clients {
+        queue(&gateway, client, "duel").await;
+    }
+    for client in &clients {
+        client.take(&gateway, "match.found").await;
+    }
+    // What a fail-over leaves: the writes before it are there, the last ones are not.
+    let before = world.store.snapshot();
+    clients[0].say(&gateway, r#"{"t":"room.leave"}"#).await;
+    sleep(1).await;
+    world.store.go_back_to(before);
+    clients[0].join(&gateway, "race").await;
+    clients[0].say(&gateway, r#"{"t":"queue.leave"}"#).await;
+    clients[0].take(&gateway, "queue.left").await;
+
+    let before = world.store.snapshot();
+    let room = world.syncd().asked()[0].room;
+    world.syncd().end_room(room, "finished").await;
+    clients[1].take(&gateway, "match.ended").await;
+    world.store.go_back_to(before);
+    for client in &clients {
+        client.join(&gateway, "duel").await;
+    }
+    for client in &clients {
+        let found = client.take(&gateway, "match.found").await;
+        assert_ne!(found["room"], protocol::id::RoomId(room).to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_forgot_a_match_is_told_again_and_matches_nobody_twice() {
+    let world = World::new().await;
+    let gateway = world.gateway("gateway-1").await;
+    world.syncd().behave(Manner::Slow);
+    let clients = [Client::new(1), Client::new(2)];
+    for client in &clients {
+        queue(&gateway, client, "duel").await;
+    }
+    world.syncd().asked_for(1).await;
+    let before = world.store.snapshot(); // claimed
+    for client in &clients {
+        client.take(&gateway, "match.found").await;
+    }
+    world.store.go_back_to(before);
+    sleep(30).await;
+    assert_eq!(
+        world.syncd().asked().len(),
+        1,
+        "the claim did not come back"
+    );
+    let room = world.syncd().asked()[0].room;
+    world.syncd().end_room(room, "finished").await;
+    for client in &clients {
+        client.take(&gateway, "match.ended").await;
+        client.join(&gateway, "duel").await;
+    }
+}

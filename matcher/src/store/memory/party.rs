@@ -13,7 +13,7 @@ use crate::store::{Disagreement, Gather, Gathered, Gathering, Sighting, Standing
 use crate::ticket::{Member, PartyCode, Ticket};
 
 /// A party: gathering, or complete and on its ticket.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Party {
     mode: ModeName,
     size: u8,
@@ -23,7 +23,7 @@ pub(super) struct Party {
     ticket: Option<TicketId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Gatherer {
     member: Member,
     regions: BTreeMap<Region, u32>,

@@ -16,7 +16,7 @@ use crate::store::{
 use crate::ticket::{Age, PartyCode, Ticket};
 
 /// Everything.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) tickets: BTreeMap<TicketId, Found>,
     /// Those that wait, by age.
@@ -34,7 +34,7 @@ pub(super) struct State {
 }
 
 /// Where a player is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) spot: Spot,
     /// Who saw the player last.
@@ -53,7 +53,7 @@ pub(super) enum Spot {
     Match(MatchId),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Claim {
     tickets: Vec<TicketId>,
     #[expect(dead_code, reason = "for who looks at a store by a debugger")]
@@ -61,7 +61,7 @@ struct Claim {
     ends_at: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Match {
     record: Arc<MatchRecord>,
     ends_at: Instant,
