@@ -33,6 +33,9 @@ use dead::{Dead, Look};
 /// Rooms of others are left to them for so long for each node that ranks before us.
 pub const HELP_AFTER: Duration = Duration::from_millis(500);
 
+/// Nothing is asked by a view that is older: the store may have another primary, without our seals.
+pub const VIEW_LASTS: Duration = Duration::from_secs(2);
+
 /// A request that got no answer is made again after this.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -127,6 +130,7 @@ pub struct Claims {
     /// How long nothing is taken after a change of lineage.
     pause: Duration,
     lineage: Option<String>,
+    seen_at: Timestamp,
     paused_until: Timestamp,
     heirs: BTreeSet<Incarnation>,
     estates: BTreeMap<Incarnation, Dead>,
@@ -140,6 +144,7 @@ impl Claims {
             me,
             pause,
             lineage: None,
+            seen_at: Timestamp(0),
             paused_until: Timestamp(0),
             heirs: BTreeSet::new(),
             estates: BTreeMap::new(),
@@ -158,6 +163,7 @@ impl Claims {
             }
         }
         self.heirs = view.heirs;
+        self.seen_at = now;
         if now < self.paused_until {
             return;
         }
@@ -178,7 +184,7 @@ impl Claims {
 
     /// The next thing to ask of the store. Each is answered by [`handle_answer`](Self::handle_answer), once.
     pub fn poll_ask(&mut self, now: Timestamp) -> Option<Ask> {
-        if now < self.paused_until {
+        if now < self.paused_until || now.since(self.seen_at) > VIEW_LASTS {
             return None;
         }
         let look = Look {

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     FailOver(Duration, Vec<usize>, Duration),
     /// The store comes back with nothing after this time.
     Wipe(Duration),
+    /// A node takes nothing new.
+    Drain(usize, Duration),
     /// A room goes from one node to another as planned.
     HandOver(usize, usize),
     /// The network is as usual.
@@ -104,10 +106,14 @@ fn fall(random: &mut Random, nodes: usize) -> [(Timestamp, Fault); 3] {
 
 fn fault(random: &mut Random, level: Level, nodes: usize) -> Fault {
     let node = random.below(nodes as u64) as usize;
-    let long = millis(random, 100, 14_000);
+    let long = match random.below(30) {
+        // Longer than a sealed journal is kept.
+        0 => millis(random, 62_000, 72_000),
+        _ => millis(random, 100, 14_000),
+    };
     let kinds = match level {
-        Level::Nodes => 9,
-        Level::Store => 15,
+        Level::Nodes => 10,
+        Level::Store => 16,
     };
     match random.below(kinds) {
         0 | 1 => Fault::Crash(node, millis(random, 200, 9_000)),
@@ -118,9 +124,10 @@ fn fault(random: &mut Random, level: Level, nodes: usize) -> Fault {
         6 => Fault::Slow(millis(random, 10, 600), long),
         7 => Fault::Down(millis(random, 100, 12_000)),
         8 => hand_over(random, nodes),
-        9 => Fault::Lag(millis(random, 20, 2_000), long),
-        10 => Fault::Wipe(millis(random, 0, 4_000)),
-        11 => {
+        9 => Fault::Drain(node, long),
+        10 => Fault::Lag(millis(random, 20, 2_000), long),
+        11 => Fault::Wipe(millis(random, 0, 4_000)),
+        12 => {
             let stuck = (0..nodes).filter(|_| random.below(2) == 0).collect();
             Fault::FailOver(millis(random, 0, 3_000), stuck, millis(random, 500, 9_000))
         }

@@ -61,6 +61,8 @@ pub(crate) struct History {
     pub(crate) violation: Option<Violation>,
     pub(crate) stories: BTreeMap<RoomId, Story>,
     pub(crate) counts: Counts,
+    /// The store has lost something: histories may have to be broken.
+    pub(crate) may_break: bool,
     payloads: HashMap<(RoomId, u64, u64), u64>,
     chain: HashMap<(RoomId, u64, u64), Link>,
     /// By room, seat and epoch.
@@ -149,6 +151,7 @@ impl History {
     /// A room has another history from now on.
     pub(crate) fn renewed(&mut self, room: RoomId, epoch: u64) {
         self.counts.renewed += 1;
+        self.broken(room);
         let story = self.story(room);
         story.renewals += 1;
         story.epoch = epoch;
@@ -157,8 +160,18 @@ impl History {
     /// A room has another owner.
     pub(crate) fn adopted(&mut self, room: RoomId, epoch: u64) {
         let story = self.story(room);
-        story.renewals += u32::from(story.epoch != epoch);
-        story.epoch = epoch;
+        if story.epoch != epoch {
+            story.epoch = epoch;
+            story.renewals += 1;
+            self.broken(room);
+        }
+    }
+
+    fn broken(&mut self, room: RoomId) {
+        if !self.may_break {
+            let what = format!("the history of {room} is broken though the store lost nothing");
+            self.violate("I2", what);
+        }
     }
 
     /// An observer takes an event.

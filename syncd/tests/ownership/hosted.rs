@@ -33,6 +33,16 @@ pub(crate) enum Stage {
     Removing(bool),
 }
 
+/// A room of a node that may have been taken for dead, in a store that does not know any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// Its placement is looked up then.
+    pub(crate) at: Timestamp,
+    pub(crate) is_asked: bool,
+    /// Nobody else has said in time that it is theirs.
+    pub(crate) is_settled: bool,
+}
+
 /// What of a room has been let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Released {
@@ -70,6 +80,8 @@ pub(crate) struct Hosted {
     pub(crate) said: Option<ServerIndex>,
     /// When what last placed it was sent.
     pub(crate) said_at: Timestamp,
+    /// Somebody else may run it.
+    pub(crate) doubt: Option<Doubt>,
     /// The node that it was offered to does not have it.
     pub(crate) is_refused: bool,
 }
@@ -92,6 +104,7 @@ impl Hosted {
             replace: None,
             said: None,
             said_at: Timestamp(0),
+            doubt: None,
             is_refused: false,
             toy,
         }
@@ -110,6 +123,11 @@ impl Hosted {
             self.stage,
             Stage::Runs | Stage::Stopping(_) | Stage::Reporting(_) | Stage::Removing(_)
         )
+    }
+
+    /// Whether nothing may be let go of.
+    pub(crate) fn is_held(&self) -> bool {
+        self.doubt.is_some_and(|doubt| !doubt.is_settled)
     }
 
     /// Whether players may know it.

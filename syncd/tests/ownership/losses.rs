@@ -50,7 +50,8 @@ impl World {
             if !is_whole(state, &host.me, *room, hosted.released.at) {
                 lacking.push((*room, may_be_lost && host.proved != primary));
             } else if !is_ours {
-                lacking.push((*room, may_be_lost && hosted.said != primary));
+                let is_fresh = may_be_lost && hosted.said != primary;
+                lacking.push((*room, is_fresh || hosted.is_held()));
             }
         }
         for (room, may_be_lost) in lacking {

@@ -229,6 +229,9 @@ impl Host {
             (Stage::TakingBack(_), Some(Reply::Found(Some(found)))) if found == mine => {
                 self.thaw(room);
             }
+            (stage @ Stage::TakingBack(_), Some(Reply::Found(None))) => {
+                *stage = Stage::Missing(false, self.views + 2);
+            }
             (Stage::TakingBack(_) | Stage::Missing(..), _) => self.drop_room(room, cx),
             _ => {}
         }

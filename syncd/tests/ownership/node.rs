@@ -6,11 +6,11 @@ use std::time::Duration;
 use engine::{Incarnation, JournalInfo, Placement, Seq, Written};
 use protocol::id::{Generation, NodeId, RoomId};
 use protocol::time::Timestamp;
-use syncd::ownership::claims::{Act, Answer, Claims, View};
+use syncd::ownership::claims::{Act, Answer, Claims, VIEW_LASTS, View};
 use syncd::ownership::journal::{OwnJournal, Request};
 
 use crate::history::{History, Link};
-use crate::hosted::{Effect, Hosted, Prepared, Stage};
+use crate::hosted::{Doubt, Effect, Hosted, Prepared, Stage};
 use crate::mutation::Mutation;
 use crate::store::{Call, Reply, ServerIndex, TTL};
 use crate::toy::{self, Command, Entry};
@@ -27,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(60);
 
 /// A result is reported again after this.
 const REPORT_AGAIN: Duration = Duration::from_millis(600);
+
+/// Added to the term of a room that somebody else may have had: nobody has had so many.
+const ABOVE_ALL: u64 = 1_000;
 
 /// A checkpoint of each room every so many ticks.
 const CHECKPOINT_EVERY: u64 = 6;
@@ -57,7 +60,9 @@ pub(crate) struct Host {
     pub(crate) has_lease: bool,
     lease_due: Option<Timestamp>,
     look_due: Option<Timestamp>,
-    looked: (Vec<Incarnation>, Vec<JournalInfo>),
+    looked: (Vec<(Incarnation, bool)>, Vec<JournalInfo>),
+    /// It takes nothing new.
+    pub(crate) drains: bool,
     pub(crate) own: OwnJournal,
     own_due: Timestamp,
     pub(crate) claims: Claims,
@@ -115,6 +120,7 @@ impl Host {
             lease_due: Some(Timestamp(0)),
             look_due: Some(Timestamp(0)),
             looked: (Vec::new(), Vec::new()),
+            drains: false,
             own: OwnJournal::new(KEPT),
             own_due: Timestamp(0),
             ticks: 0,
@@ -143,7 +149,7 @@ impl Host {
         let now = cx.wire.now;
         self.has_lapsed |= now >= self.valid_until;
         if self.lease_due.take_if(|due| *due <= now).is_some() {
-            self.ask(cx.wire, Call::Renew(self.me.clone()));
+            self.ask(cx.wire, Call::Renew(self.me.clone(), self.drains));
         }
         if self.has_lease && self.look_due.take_if(|due| *due <= now).is_some() {
             self.ask(cx.wire, Call::Look);
@@ -161,7 +167,9 @@ impl Host {
     fn step(&mut self, worker: usize, cx: &mut Context<'_>) {
         let steps = |hosted: &&mut Hosted| hosted.worker == worker && hosted.steps();
         let mark = &mut self.marks[worker];
-        let is_marked = !mark.begun.is_empty() || !mark.rest.is_empty();
+        // An empty entry shows whether our journal is ours.
+        let is_in_doubt = worker == 0 && self.has_lapsed && !self.rooms.is_empty();
+        let is_marked = !mark.begun.is_empty() || !mark.rest.is_empty() || is_in_doubt;
         if !is_marked && !self.rooms.values_mut().any(|hosted| steps(&hosted)) {
             return;
         }
@@ -240,7 +248,7 @@ impl Host {
             cx.history.counts.repairs += 1;
             self.has_to_say = true;
             if self.own.take_reopened() && self.has_lapsed {
-                self.renew_all(cx);
+                self.doubt_all(now + TTL + VIEW_LASTS);
             }
             self.has_lapsed = now >= self.valid_until;
         }
@@ -255,16 +263,49 @@ impl Host {
     /// What the store may have lost is said again. Not while the journal may be sealed: a room
     /// that is over would be placed again.
     fn say_again(&mut self) {
-        for hosted in self.rooms.values_mut().filter(|hosted| hosted.is_placed()) {
-            hosted.replace = Some(false);
+        for hosted in self.rooms.values_mut() {
+            if hosted.is_placed() && !hosted.is_held() {
+                hosted.replace = Some(false);
+            }
         }
     }
 
     /// Our lease had ended, and the store does not know any more whether our journal was sealed:
-    /// somebody else may have gone on with our rooms. So they have another history from now on.
-    fn renew_all(&mut self, cx: &mut Context<'_>) {
-        let rooms: Vec<RoomId> = self.rooms.keys().copied().collect();
-        rooms.into_iter().for_each(|room| self.renew(room, cx));
+    /// somebody else may have gone on with our rooms. Who has says so within a lease. Rooms of
+    /// which nobody does are ours, with another history from then on.
+    fn doubt_all(&mut self, at: Timestamp) {
+        for hosted in self.rooms.values_mut().filter(|hosted| hosted.is_placed()) {
+            hosted.replace = None;
+            hosted.doubt = Some(Doubt {
+                at,
+                is_asked: false,
+                is_settled: false,
+            });
+        }
+    }
+
+    /// Whose a room is that somebody else may run.
+    fn settle(&mut self, room: RoomId, reply: Option<Reply>, cx: &mut Context<'_>) {
+        let Some(hosted) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        let Some(doubt) = &mut hosted.doubt else {
+            return;
+        };
+        doubt.is_asked = false;
+        doubt.at = cx.wire.now + LOOK_EVERY;
+        match reply {
+            None => {}
+            Some(Reply::Found(Some(found))) if found.owner != self.me => self.drop_room(room, cx),
+            Some(_) if !doubt.is_settled => {
+                doubt.is_settled = true;
+                hosted.generation += ABOVE_ALL;
+                self.has_to_say = true;
+                self.renew(room, cx);
+            }
+            Some(Reply::Found(None)) => self.has_to_say = true,
+            Some(_) => {}
+        }
     }
 
     pub(crate) fn renew(&mut self, room: RoomId, cx: &mut Context<'_>) {
@@ -300,7 +341,10 @@ impl Host {
         let mut touched = Vec::new();
         while let Some((seq, effect)) = self.effects.pop_front_if(|(seq, _)| *seq <= upto) {
             let hosted = self.rooms.get_mut(&effect.room);
-            let Some(hosted) = hosted.filter(|hosted| hosted.toy.epoch == effect.epoch) else {
+            let is_due = |hosted: &&mut Hosted| {
+                hosted.toy.epoch == effect.epoch && !hosted.is_held()
+            };
+            let Some(hosted) = hosted.filter(is_due) else {
                 continue;
             };
             let link = Link {
@@ -341,6 +385,7 @@ impl Host {
                 generation,
             };
             let mut call = None;
+            let is_held = hosted.is_held();
             match &mut hosted.stage {
                 Stage::Writing if self.own.is_written(*id) || cx.has(Mutation::ToldUnwritten) => {
                     call = Some(Call::Place(*id, placement()));
@@ -363,6 +408,7 @@ impl Host {
                 Stage::Offered(until) if *until <= now => {
                     hosted.stage = Stage::TakingBack(false);
                 }
+                Stage::TakingBack(_) | Stage::Missing(..) if is_held => {}
                 Stage::TakingBack(asked @ false) => {
                     *asked = true;
                     let from = placement();
@@ -401,7 +447,14 @@ impl Host {
             if let Some(call) = call {
                 cx.wire.ask(node, life, call);
             }
-            if hosted.replace == Some(false) {
+            if let Some(doubt) = &mut hosted.doubt
+                && !doubt.is_asked
+                && doubt.at <= now
+            {
+                doubt.is_asked = true;
+                cx.wire.ask(node, life, Call::Find(*id));
+            }
+            if hosted.replace == Some(false) && !self.has_lapsed {
                 hosted.replace = Some(true);
                 let call = Call::Place(*id, hosted.placement(&self.me));
                 cx.wire.ask(node, life, call);
@@ -415,12 +468,12 @@ impl Host {
         let (server, at) = (sent.server, sent.at());
         self.has_lapsed |= now >= self.valid_until;
         match (sent.call, reply) {
-            (Call::Renew(_), Some(Reply::Renewed(true))) => {
+            (Call::Renew(..), Some(Reply::Renewed(true))) => {
                 self.has_lease = true;
                 self.valid_until = at + TTL;
                 self.lease_due = Some(now + RENEW.0);
             }
-            (Call::Renew(_), _) => self.lease_due = Some(now + RENEW.1),
+            (Call::Renew(..), _) => self.lease_due = Some(now + RENEW.1),
             (Call::Look, Some(Reply::Looked(alive, journals))) => {
                 self.looked = (alive, journals);
                 self.ask(cx.wire, Call::Lineage);
@@ -435,10 +488,11 @@ impl Host {
                 }
                 self.lineage = Some(lineage.clone());
                 let (alive, journals) = std::mem::take(&mut self.looked);
+                let heirs = alive.iter().filter(|(_, drains)| !drains);
                 let view = View {
                     lineage,
-                    alive: alive.iter().cloned().collect(),
-                    heirs: alive.into_iter().collect(),
+                    heirs: heirs.map(|(who, _)| who.clone()).collect(),
+                    alive: alive.into_iter().map(|(who, _)| who).collect(),
                     journals,
                 };
                 self.claims.handle_view(now, view);
@@ -481,7 +535,14 @@ impl Host {
                 self.placed(room, &placement, reply, (server, at), cx)
             }
             (Call::Claim(room, from, to), reply) => self.claimed(room, from, to, reply, at, cx),
-            (Call::Find(room), reply) => self.looked_up(room, reply, cx),
+            (Call::Find(room), reply) => {
+                let hosted = self.rooms.get(&room);
+                let is_asked = |hosted: &Hosted| hosted.doubt.is_some_and(|doubt| doubt.is_asked);
+                match hosted.is_some_and(is_asked) {
+                    true => self.settle(room, reply, cx),
+                    false => self.looked_up(room, reply, cx),
+                }
+            }
             (Call::Remove(room, _), reply) => self.removed(room, reply, cx),
         }
         self.pump(cx);

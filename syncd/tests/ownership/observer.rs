@@ -33,6 +33,8 @@ pub(crate) struct Observer {
     have: u64,
     sent: u64,
     durable: u64,
+    /// Epochs that are over.
+    left: Vec<u64>,
     silent: u32,
     is_known: bool,
     pub(crate) is_done: bool,
@@ -52,6 +54,7 @@ impl Observer {
             have: 0,
             sent: 0,
             durable: 0,
+            left: Vec::new(),
             silent: 0,
             is_known: false,
             is_done: false,
@@ -143,6 +146,11 @@ impl Observer {
         }
         self.generation = body.generation;
         if body.epoch != self.epoch {
+            if self.left.contains(&body.epoch) {
+                let what = format!("an observer of {} was taken back to an epoch", self.room);
+                history.violate("I1", what);
+            }
+            self.left.push(self.epoch);
             self.epoch = body.epoch;
             self.have = 0;
             self.durable = 0;

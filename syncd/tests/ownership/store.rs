@@ -3,7 +3,7 @@
 //! Every call that writes is executed by the replica a little later, in the same order: so the
 //! replica has always been what the primary was once. A fail-over makes it the primary.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +21,8 @@ pub(crate) const TTL: Duration = Duration::from_secs(5);
 /// What is asked of the store.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
-    Renew(Incarnation),
+    /// And whether it takes nothing new.
+    Renew(Incarnation, bool),
     /// The leases and the journals that there are.
     Look,
     Lineage,
@@ -37,7 +38,7 @@ pub(crate) enum Call {
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Renewed(bool),
-    Looked(Vec<Incarnation>, Vec<JournalInfo>),
+    Looked(Vec<(Incarnation, bool)>, Vec<JournalInfo>),
     Lineage(String),
     Own(Written),
     Ask(Answer),
@@ -77,24 +78,37 @@ pub(crate) struct Journal {
     lineage: u64,
 }
 
+/// A lease.
+#[derive(Debug, Clone)]
+struct Lease {
+    generation: Generation,
+    ends: Timestamp,
+    drains: bool,
+}
+
 /// All that a server holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) lineage: u64,
-    leases: BTreeMap<NodeId, (Generation, Timestamp)>,
+    leases: BTreeMap<NodeId, Lease>,
     pub(crate) journals: BTreeMap<Incarnation, Journal>,
+    /// Journals that were sealed and are forgotten: their owners are refused all the same.
+    retired: BTreeSet<Incarnation>,
     pub(crate) placements: BTreeMap<RoomId, Placement>,
 }
 
 impl State {
     fn execute(&mut self, now: Timestamp, call: &Call, mutation: Option<Mutation>) -> Reply {
         match call {
-            Call::Renew(who) => Reply::Renewed(self.renew(now, who)),
+            Call::Renew(who, drains) => Reply::Renewed(self.renew(now, who, *drains)),
             Call::Look => {
-                let alive = self.leases.iter().filter(|(_, (_, ends))| *ends > now);
-                let alive = alive.map(|(node, (generation, _))| Incarnation {
-                    node: node.clone(),
-                    generation: *generation,
+                let alive = self.leases.iter().filter(|(_, lease)| lease.ends > now);
+                let alive = alive.map(|(node, lease)| {
+                    let who = Incarnation {
+                        node: node.clone(),
+                        generation: lease.generation,
+                    };
+                    (who, lease.drains)
                 });
                 let journals = self.journals.iter().map(|(who, journal)| JournalInfo {
                     who: who.clone(),
@@ -118,17 +132,24 @@ impl State {
         }
     }
 
-    fn renew(&mut self, now: Timestamp, who: &Incarnation) -> bool {
+    fn renew(&mut self, now: Timestamp, who: &Incarnation, drains: bool) -> bool {
         let held = self.leases.get(&who.node);
-        if held.is_some_and(|(generation, _)| *generation > who.generation) {
+        if held.is_some_and(|held| held.generation > who.generation) {
             return false;
         }
-        self.leases
-            .insert(who.node.clone(), (who.generation, now + TTL));
+        let lease = Lease {
+            generation: who.generation,
+            ends: now + TTL,
+            drains,
+        };
+        self.leases.insert(who.node.clone(), lease);
         true
     }
 
     fn own(&mut self, who: &Incarnation, request: &Request, mutation: Option<Mutation>) -> Written {
+        if self.retired.contains(who) {
+            return Written::Sealed;
+        }
         let lineage = self.lineage;
         if let Request::Open { after } = request {
             let anew = || Journal {
@@ -176,6 +197,7 @@ impl State {
             Ask::Claim { room, from, to } => Answer::Claimed(self.claim(*room, from, to, mutation)),
             Ask::Retire(who) => {
                 self.journals.remove(who);
+                self.retired.insert(who.clone());
                 Answer::Retired
             }
         }

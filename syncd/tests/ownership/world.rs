@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(200);
 const RECOVERY: Duration = Duration::from_secs(25);
 
 /// Longest life of a world.
-const END: Timestamp = Timestamp(260_000_000);
+const END: Timestamp = Timestamp(400_000_000);
 
 /// A process.
 #[derive(Debug)]
@@ -311,6 +311,7 @@ impl World {
     }
 
     fn moved(&mut self, what: &str) {
+        self.history.may_break = true;
         self.wire.trace(|| what.to_owned());
         self.wire.primary = self.store.primary();
         self.check_lost();
@@ -337,7 +338,7 @@ impl World {
     }
 
     fn execute(&mut self, mut sent: Box<Sent>) {
-        if self.wire.crosses && !self.store.is_up(sent.server) {
+        if self.wire.crosses && !sent.is_late() && !self.store.is_up(sent.server) {
             sent.server = self.store.primary();
         }
         let now = self.wire.now;
@@ -362,7 +363,7 @@ impl World {
     /// What is to be seen of the world before a call is executed.
     fn before(&mut self, call: &Call) {
         match call {
-            Call::Renew(who) => {
+            Call::Renew(who, _) => {
                 let node = &mut self.nodes[observer::node_of(who)];
                 if self.wire.now.since(node.renewed) >= TTL {
                     node.lapsed = self.wire.now;
@@ -405,7 +406,11 @@ impl World {
                     self.nodes[*node].troubled = self.nodes[*node].troubled.max(until);
                 }
             }
-            Fault::Crash(..) | Fault::Isolate(..) | Fault::HandOver(..) | Fault::Calm => {}
+            Fault::Crash(..)
+            | Fault::Isolate(..)
+            | Fault::Drain(..)
+            | Fault::HandOver(..)
+            | Fault::Calm => {}
             _ => self.troubled = self.troubled.max(until),
         }
         match fault {
@@ -458,6 +463,15 @@ impl World {
                 self.wire.push(now, Event::Wiped);
             }
             Fault::HandOver(from, to) => self.hand_over(from, to),
+            Fault::Drain(node, time) => {
+                if let Some(host) = &mut self.nodes[node].host {
+                    host.drains = !time.is_zero();
+                    if host.drains {
+                        let stays = Fault::Drain(node, Duration::ZERO);
+                        self.wire.push(until, Event::Fault(stays));
+                    }
+                }
+            }
             Fault::Calm => {
                 self.wire.loss = 0;
                 self.wire.longest = 4_000;
@@ -538,6 +552,7 @@ impl Fault {
             | Self::Pause(_, time)
             | Self::Cut(_, time)
             | Self::Isolate(_, time)
+            | Self::Drain(_, time)
             | Self::Lossy(_, time)
             | Self::Slow(_, time)
             | Self::Lag(_, time)
