@@ -229,7 +229,6 @@ impl Worker {
             hosted.step(&mut outputs);
             for output in outputs.drain(..) {
                 if let Output::Segment { until, bytes } = output {
-                    let bytes = bytes.into();
                     self.segments.push_back((*id, Segment { until, bytes }));
                     continue;
                 }

@@ -175,10 +175,10 @@ impl Player {
                 _ => {}
             },
             SessionEvent::QueueState(_) => self.heard_of_queue(),
-            SessionEvent::ChannelClosed(closed) if closed.ch == Channel::Room => {
-                if closed.reason != "left" {
-                    self.leave(client).await;
-                }
+            SessionEvent::ChannelClosed(closed)
+                if closed.ch == Channel::Room && closed.reason != "left" =>
+            {
+                self.leave(client).await;
             }
             SessionEvent::Refused(error) => self.refused(client, &error).await,
             SessionEvent::Ended(Ended::LoginNeeded(_)) => {

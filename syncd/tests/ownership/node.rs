@@ -341,9 +341,8 @@ impl Host {
         let mut touched = Vec::new();
         while let Some((seq, effect)) = self.effects.pop_front_if(|(seq, _)| *seq <= upto) {
             let hosted = self.rooms.get_mut(&effect.room);
-            let is_due = |hosted: &&mut Hosted| {
-                hosted.toy.epoch == effect.epoch && !hosted.is_held()
-            };
+            let is_due =
+                |hosted: &&mut Hosted| hosted.toy.epoch == effect.epoch && !hosted.is_held();
             let Some(hosted) = hosted.filter(is_due) else {
                 continue;
             };
