@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use engine::{Leases, NodeKind, Placements};
 use protocol::id::{Channel, NodeId};
@@ -96,18 +95,14 @@ impl Upstream {
     /// Starts what keeps the origins linked; it ends with `stop`, after the last connection.
     pub(crate) fn start(
         origins: &Origins,
-        gateway: &NodeId,
+        config: &crate::Config,
         registry: &Arc<Registry>,
         stop: &CancellationToken,
         readiness: &chassis::readiness::Readiness,
     ) -> Self {
         let lobby = Arc::<Lobby>::default();
         let mut linker = Linker {
-            source: link::LinkSource {
-                gateway: gateway.clone(),
-                incarnation: chassis::clock::unix_ms(),
-                streams: Arc::new(AtomicU64::new(0)),
-            },
+            source: link::LinkSource::new(config),
             registry: registry.clone(),
             lobby: lobby.clone(),
             matchers: watch::Sender::default(),
@@ -129,6 +124,7 @@ impl Upstream {
                 matchers: leases.watch(NodeKind::Matcher),
                 rooms: leases.watch(NodeKind::Syncd),
                 placements: placements.clone(),
+                _leases: leases.clone(),
             }),
         };
         let published = Arc::<Published>::default();

@@ -151,7 +151,7 @@ impl Matcher {
 
         let identity = OriginIdentity {
             node: own,
-            generation: dependencies.generation,
+            generation: Arc::new(move || dependencies.generation),
             channel: Channel::Match,
             build: env!("CARGO_PKG_VERSION"),
         };

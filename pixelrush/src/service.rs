@@ -12,10 +12,12 @@ use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
+use engine::redis::Redis;
 use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
 use gateway::{Gateway, Origins, Parts};
 use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
+use matcher::store::redis::RedisStore;
 use matcher::{NodeSource, SyncdNode};
 use protocol::id::Generation;
 use rpc::transport::Incoming;
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
+use crate::succession::Succession;
 
 /// Why PixelRush does not run.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,12 @@ pub(crate) enum Failure {
     Engine(#[from] engine::EngineError),
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),
+    #[error("no handover")]
+    Handover(#[from] chassis::handover::HandoverError),
+    #[error("not ready within {0:?}; the process before this one goes on")]
+    NotReady(std::time::Duration),
+    #[error("{0}")]
+    Replay(String),
     #[error("cannot build the matcher")]
     Matcher(#[from] matcher::BuildError),
 }
@@ -169,6 +178,14 @@ impl Host {
         secrets: &Secrets,
         drain: Drain,
     ) -> (Arc<Gateway>, JoinHandle<()>) {
+        let gateway = self.build_gateway(origins, secrets, drain);
+        let serving = gateway.clone();
+        let task = tokio::spawn(async move { serving.serve(listener).await });
+        (gateway, task)
+    }
+
+    /// A gateway that links its nodes and serves nobody yet.
+    fn build_gateway(&self, origins: Origins, secrets: &Secrets, drain: Drain) -> Arc<Gateway> {
         let gateway = Arc::new(Gateway::start(Parts {
             config: self.settings().gateway.clone(),
             origins,
@@ -179,9 +196,7 @@ impl Host {
         }));
         // A process has one gateway; a second one would only miss reloads.
         let _ = self.gateway.set(gateway.clone());
-        let serving = gateway.clone();
-        let task = tokio::spawn(async move { serving.serve(listener).await });
-        (gateway, task)
+        gateway
     }
 
     /// Starts a matcher on `incoming`.
@@ -236,7 +251,15 @@ impl Host {
         let Some(address) = self.settings().admin.listen else {
             return Ok(tokio::spawn(async {}));
         };
-        let listener = listen(address)?;
+        self.serve_admin(admin, listen(address)?, gateway)
+    }
+
+    fn serve_admin(
+        &self,
+        admin: Admin,
+        listener: TcpListener,
+        gateway: Option<&Gateway>,
+    ) -> Result<JoinHandle<()>, Failure> {
         tracing::info!(address = %listener.local_addr()?, "private port");
         Ok(match gateway {
             Some(gateway) => tokio::spawn(gateway.private(listener, admin.router())),
@@ -264,10 +287,24 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
         }
         None => Origins::of(&settings.gateway),
     };
-    let listener = listen(settings.gateway.listen)?;
+    let mut succession = Succession::begin(settings.gateway.handover.clone()).await?;
+    let listener = succession.listen("public", settings.gateway.listen)?;
+    let private = settings.admin.listen;
+    let private = private.map(|address| succession.listen("private", address));
+    let private = private.transpose()?;
+    let gateway = host.build_gateway(origins, &secrets, host.drain.clone());
+    succession.ready(&host.readiness).await?;
     announce("gateway", &listener)?;
-    let (gateway, task) = host.start_gateway(listener, origins, &secrets, host.drain.clone());
-    let admin = host.start_admin(admin, Some(&gateway))?;
+    let serving = gateway.clone();
+    let task = tokio::spawn(async move { serving.serve(listener).await });
+    let admin = match private {
+        Some(private) => host.serve_admin(admin, private, Some(&gateway))?,
+        None => tokio::spawn(async {}),
+    };
+    // Whoever asks at the private port from then on is answered by the next process.
+    let private = admin.abort_handle();
+    let stop = move || private.abort();
+    succession.serve(host.drain.clone(), stop).await?;
     Ok(Running::new(vec![task], admin))
 }
 
@@ -280,8 +317,11 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
     announce("matcher", &listener)?;
     let generation = generation();
     let mut tasks = Vec::new();
-    let stores = match &engine {
-        Some(engine) => {
+    let stores = match engine
+        .as_ref()
+        .and_then(|engine| Some((engine, engine.redis.clone()?)))
+    {
+        Some((engine, redis)) => {
             let advertised = settings.matcher.advertise.as_deref();
             let record = NodeRecord {
                 node: settings.matcher.node.clone(),
@@ -294,7 +334,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 region: String::new(),
             };
             tasks.push(host.keep_lease(engine, record));
-            MatcherStores::shared(engine, settings.matcher.players)
+            MatcherStores::shared(engine, redis, settings.matcher.players)
         }
         None => {
             let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
@@ -343,9 +383,9 @@ impl MatcherStores {
     }
 
     /// Of one among others.
-    fn shared(engine: &Engine, limit: usize) -> Self {
+    fn shared(engine: &Engine, redis: Redis, limit: usize) -> Self {
         Self {
-            tickets: Arc::new(MemoryStore::new(limit)),
+            tickets: Arc::new(RedisStore::new(redis, limit)),
             nodes: NodeSource::Leases(engine.leases.clone()),
             placements: Some(engine.placements.clone()),
         }

@@ -18,6 +18,7 @@ use protocol::id::PlayerId;
 use protocol::snapshot::{Schema, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// A place in a room, from 0. It belongs to one player for as long as the room lives.
 #[derive(
@@ -131,6 +132,12 @@ pub trait Game: Send {
     /// How much the player of `viewer` needs the entity in slot `entity`.
     fn interest(&self, viewer: Seat, entity: usize) -> Priority;
 
+    /// Whether rooms of it are taped ([`crate::replay`]), second by second. A game that shows
+    /// nothing worth watching, or that must not be kept, says no.
+    fn is_taped(&self) -> bool {
+        true
+    }
+
     /// What a client must know before the first snapshot: the `setup` of the room's state.
     fn setup(&self) -> serde_json::Value;
 
@@ -142,7 +149,7 @@ pub trait Game: Send {
 }
 
 /// How a player went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Departure {
     /// The connection was lost; the player may be back.
     Lost,
@@ -289,6 +296,15 @@ pub fn load<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, 
         Ok((state, [])) => Ok(state),
         _ => Err(RestoreError::Damaged(what)),
     }
+}
+
+/// Bytes of a [`digest`].
+pub(crate) const DIGEST: usize = 8;
+
+/// The first bytes of SHA-256: they tell damage and difference, they are no seal.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; DIGEST] {
+    let whole = Sha256::digest(bytes);
+    std::array::from_fn(|index| whole[index])
 }
 
 impl Setup {

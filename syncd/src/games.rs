@@ -8,7 +8,7 @@ pub mod relay;
 
 use std::collections::BTreeMap;
 
-use crate::game::GameKind;
+use crate::game::{GameKind, RestoreError};
 
 /// Games by name. A build with games of its own starts from [`Games::default`] or from none.
 #[derive(Debug, Clone)]
@@ -29,6 +29,24 @@ impl Games {
     /// The game called `name`.
     pub fn find(&self, name: &str) -> Option<&GameKind> {
         self.0.get(name)
+    }
+
+    /// The game called `name`, if it is that very simulation.
+    pub(crate) fn find_as(&self, name: &str, simulation: u32) -> Result<&GameKind, RestoreError> {
+        let Some(kind) = self.find(name) else {
+            return Err(RestoreError::UnknownGame {
+                game: name.to_owned(),
+                known: self.names().collect::<Vec<_>>().join(", "),
+            });
+        };
+        match kind.version == simulation {
+            true => Ok(kind),
+            false => Err(RestoreError::Simulation {
+                game: name.to_owned(),
+                theirs: simulation,
+                ours: kind.version,
+            }),
+        }
     }
 
     /// What a node must have in common with another to go on with its rooms: every game and its

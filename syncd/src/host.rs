@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chassis::drain::Drain;
-use engine::Placement;
+use engine::{Placement, Segment};
 use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
@@ -42,6 +42,8 @@ pub(crate) struct Host {
     /// Where rooms outlive the node.
     tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    /// Where pieces of tapes are kept.
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     games: Games,
     rules: Rules,
     capacity: usize,
@@ -93,6 +95,7 @@ pub(crate) struct HostParts {
     pub(crate) generation: Generation,
     pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
@@ -128,6 +131,7 @@ impl Host {
             generation: parts.generation,
             tenure: parts.tenure,
             drain: parts.drain,
+            tapes: parts.tapes,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
@@ -254,9 +258,19 @@ impl Host {
         self.post(room, Mail::Moved { room, to }).await;
     }
 
-    /// A room that stood still goes on here.
-    pub(crate) async fn thaw(&self, room: RoomId) {
+    /// A room that stood still goes on here, in a new term.
+    pub(crate) async fn thaw(&self, room: RoomId, generation: Generation) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
+            place.generation = generation;
+        }
         self.post(room, Mail::Thaw(room)).await;
+    }
+
+    /// Every room begins new histories: nobody continues what was told until now.
+    pub(crate) async fn break_histories(&self) {
+        for mailbox in &self.mailboxes {
+            let _ = mailbox.send(Mail::BreakHistories).await;
+        }
     }
 
     /// The node begins anew, without rooms.

@@ -15,6 +15,7 @@ pub(crate) struct Meters {
     pub(crate) tick: Histogram,
     pub(crate) overruns: Counter,
     pub(crate) stalls: Counter,
+    pub(crate) tapes_lost: Counter,
     pub(crate) inputs_lost: Counter,
     pub(crate) snapshots_sent: Counter,
     pub(crate) snapshots_encoded: Counter,
@@ -38,6 +39,10 @@ impl Meters {
             "Steps not taken because too much waited for the journal"
         );
         describe_counter!(
+            "syncd_tape_segments_lost_total",
+            "Pieces of tapes that were not kept because too many waited for the store"
+        );
+        describe_counter!(
             "syncd_inputs_lost_total",
             "Steps of input that were dropped"
         );
@@ -56,6 +61,7 @@ impl Meters {
             tick: histogram!("syncd_tick_seconds"),
             overruns: counter!("syncd_tick_overruns_total"),
             stalls: counter!("syncd_journal_stalls_total"),
+            tapes_lost: counter!("syncd_tape_segments_lost_total"),
             inputs_lost: counter!("syncd_inputs_lost_total"),
             snapshots_sent: counter!("syncd_snapshots_sent_total"),
             snapshots_encoded: counter!("syncd_snapshots_encoded_total"),

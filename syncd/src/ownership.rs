@@ -10,12 +10,13 @@
 //! - `tenure`: this node's incarnation, and what is said of its rooms in the store
 //! - `claimer`: the task that takes rooms over
 //! - `handover`: rooms of a node that goes away, given to others
-//! - `term`: one incarnation after the other
+//! - `term`: one incarnation after the other; `again`: what is said again after the store lost it
 
 pub mod claims;
 pub mod entry;
 pub mod journal;
 
+pub(crate) mod again;
 pub(crate) mod claimer;
 pub(crate) mod handover;
 pub(crate) mod tenure;

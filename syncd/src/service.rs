@@ -6,9 +6,9 @@ use std::time::Duration;
 use chassis::drain::Drain;
 use chassis::readiness::{Condition, Readiness};
 use chassis::telemetry::Chain;
-use engine::Engine;
 use engine::leases::keeper::LeaseConfig;
-use protocol::id::{Channel, Generation};
+use engine::{Engine, Segment};
+use protocol::id::{Channel, Generation, RoomId};
 use rpc::origin::OriginIdentity;
 use rpc::pb::rooms_server::RoomsServer;
 use rpc::transport::Incoming;
@@ -26,6 +26,7 @@ use crate::ownership::handover::Handover;
 use crate::ownership::tenure::{Over, Tenure, say_over};
 use crate::ownership::term::{Announcement, Terms};
 use crate::results::{Ending, Recorder};
+use crate::tapes;
 use crate::worker::{Mail, Worker};
 
 /// From the last room's end to that of the streams.
@@ -63,6 +64,7 @@ pub struct Syncd {
     drain: Drain,
     ready: Condition,
     mailboxes: Vec<mpsc::Receiver<Mail>>,
+    pieces: mpsc::Receiver<(RoomId, Segment)>,
     outliving: Option<Outliving>,
 }
 
@@ -111,7 +113,9 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
     let (senders, mailboxes) = (0..config.worker_count())
         .map(|_| mpsc::channel(config.mailbox.get()))
         .unzip();
+    let (tapes, pieces) = mpsc::channel(tapes::WAITING);
     let host = Host::new(HostParts {
+        tapes,
         node: config.node.clone(),
         generation: Generation(chassis::clock::unix_ms()),
         tenure: outliving.as_ref().map(|outliving| outliving.tenure.clone()),
@@ -128,6 +132,7 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         engine,
         drain,
         mailboxes,
+        pieces,
         outliving,
     }
 }
@@ -202,7 +207,10 @@ impl Syncd {
     fn routes(&self, stop: &CancellationToken) -> Routes {
         let identity = OriginIdentity {
             node: self.host.node.clone(),
-            generation: self.host.generation(),
+            generation: {
+                let host = self.host.clone();
+                Arc::new(move || host.generation())
+            },
             channel: Channel::Room,
             build: env!("CARGO_PKG_VERSION"),
         };
@@ -247,6 +255,11 @@ impl Syncd {
             endings: ended,
         };
         tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
+        let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);
+        let until = stop.clone();
+        drain.spawn("tapes", async move {
+            until.run_until_cancelled(taping).await;
+        });
         if let Some(outliving) = outliving {
             let Outliving {
                 tenure,

@@ -10,10 +10,10 @@ mod lines;
 mod say;
 mod survive;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use engine::Incarnation;
+use engine::{Incarnation, Segment};
 use protocol::id::{Generation, NodeId, RoomId, SessionId};
 use rpc::inbound::Inbound;
 use tokio::sync::{mpsc, oneshot};
@@ -57,6 +57,8 @@ pub(crate) enum Mail {
         /// Whose, if that is known.
         to: Option<(NodeId, Generation)>,
     },
+    /// Nobody is to continue what rooms have told until now.
+    BreakHistories,
     /// The node has a new incarnation, with this journal and no rooms.
     Journal(Arc<Journal>),
     /// A gateway says something of a session.
@@ -93,6 +95,9 @@ pub(crate) struct Worker {
     lines: Lines,
     /// Where rooms outlive the node.
     survival: Option<Survival>,
+    /// Pieces of tapes that were cut and are not kept yet: of the tick under way, or waiting for
+    /// their entry.
+    segments: VecDeque<(RoomId, Segment)>,
     /// Kept for its memory.
     outputs: Vec<Output>,
 }
@@ -118,6 +123,7 @@ impl Worker {
             sessions: HashMap::new(),
             lines: Lines::new(survival.is_some()),
             survival,
+            segments: VecDeque::new(),
             outputs: Vec::new(),
         }
     }
@@ -163,6 +169,7 @@ impl Worker {
                 Ok(Mail::Freeze { room, reply }) => self.freeze(room, reply),
                 Ok(Mail::Thaw(room)) => self.thaw(room),
                 Ok(Mail::Moved { room, to }) => self.moved(room, to.as_ref()),
+                Ok(Mail::BreakHistories) => self.break_histories(),
                 Ok(Mail::Journal(journal)) => self.begin_journal(journal),
                 Ok(Mail::Gateway { link, inbound }) => self.take(&link, inbound),
                 Err(_) => return,
@@ -221,6 +228,10 @@ impl Worker {
             }
             hosted.step(&mut outputs);
             for output in outputs.drain(..) {
+                if let Output::Segment { until, bytes } = output {
+                    self.segments.push_back((*id, Segment { until, bytes }));
+                    continue;
+                }
                 deliver(
                     &mut self.lines,
                     (*id, &hosted.attached),
@@ -231,6 +242,9 @@ impl Worker {
         }
         self.outputs = outputs;
         self.write_down();
+        if self.survival.is_none() {
+            self.keep_tapes(usize::MAX);
+        }
         self.close_rooms();
     }
 
@@ -263,6 +277,16 @@ impl Worker {
                 survival.rest(id);
             }
             self.host.close(id);
+        }
+    }
+
+    /// Hands the first `count` pieces of tapes to be kept. Over the bound of what waits for the
+    /// store they are lost, and the tape is shorter: races matter more.
+    fn keep_tapes(&mut self, count: usize) {
+        for (room, segment) in self.segments.drain(..count.min(self.segments.len())) {
+            if self.host.tapes.try_send((room, segment)).is_err() {
+                self.meters.tapes_lost.increment(1);
+            }
         }
     }
 

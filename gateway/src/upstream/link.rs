@@ -59,13 +59,30 @@ pub(crate) struct LinkTarget {
 /// Where links come from.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkSource {
-    pub(crate) gateway: NodeId,
+    /// The name of our streams. Streams of one name end each other.
+    pub(crate) gateway: Arc<str>,
     /// When this process started, in milliseconds: its streams count more than those of processes
     /// before it.
     pub(crate) incarnation: u64,
     /// Streams that were opened, or tried to be, by all links: a node that is linked anew ends
     /// what it has of the link before.
     pub(crate) streams: Arc<AtomicU64>,
+}
+
+impl LinkSource {
+    pub(crate) fn new(config: &crate::Config) -> Self {
+        let incarnation = chassis::clock::unix_ms();
+        // Two processes of this gateway are linked while the one hands over to the other.
+        let gateway = match config.handover {
+            Some(_) => format!("{}.{incarnation}", config.node).into(),
+            None => config.node.as_str().into(),
+        };
+        Self {
+            gateway,
+            incarnation,
+            streams: Arc::default(),
+        }
+    }
 }
 
 /// What a link's task works with.

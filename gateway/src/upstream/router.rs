@@ -50,6 +50,8 @@ pub(super) struct Stores {
     pub(super) matchers: watch::Receiver<Arc<Vec<NodeRecord>>>,
     pub(super) rooms: watch::Receiver<Arc<Vec<NodeRecord>>>,
     pub(super) placements: Arc<dyn Placements>,
+    /// Watching ends with it.
+    pub(super) _leases: Arc<dyn engine::Leases>,
 }
 
 /// Where everything is.

@@ -99,7 +99,7 @@ impl FakeOrigin {
         };
         let identity = OriginIdentity {
             node: name.parse().unwrap(),
-            generation,
+            generation: Arc::new(move || generation),
             channel,
             build: "test",
         };

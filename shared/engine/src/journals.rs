@@ -34,8 +34,8 @@ pub enum Written {
     /// Somebody has sealed the journal: the owner's rooms are no longer its own. Nothing was
     /// written.
     Sealed,
-    /// The store lacks entries that it had confirmed: its last one is this. Nothing was written;
-    /// the owner sends what is missing again.
+    /// The store lacks entries that it had confirmed, or checkpoint calls: its last entry is this.
+    /// Nothing was written; the owner sends what is missing again.
     Gap(Seq),
     /// The store does not know the journal, never did or not any more. Nothing was written; the
     /// owner opens it again.
@@ -48,6 +48,9 @@ pub struct Checkpoints {
     /// Counts the owner's calls, from 1. A call that comes after one with a higher number is late:
     /// it changes nothing, and is answered [`Written::Done`].
     pub call: u64,
+    /// The newest call that the owner knows to be there, 0 for none. If the store has only older
+    /// ones, it answers [`Written::Gap`]: the entries that their checkpoints need may not go.
+    pub after: u64,
     /// Rooms with their newest state.
     pub rooms: Vec<(RoomId, Bytes)>,
     /// Rooms that are over, or somebody else's.
@@ -66,8 +69,9 @@ pub struct Seal {
     pub by: Incarnation,
     /// The last entry.
     pub last: Seq,
-    /// The store cannot show that it still has all that it confirmed: its primary changed after
-    /// the owner wrote last and before the journal was sealed. Histories must not be continued.
+    /// The store cannot show that it still has all that it confirmed: before the journal was sealed
+    /// its primary changed, and after that the owner neither began it nor wrote a checkpoint call.
+    /// Histories must not be continued.
     pub is_suspect: bool,
 }
 

@@ -98,7 +98,7 @@ impl Engine {
     pub async fn redis(config: &redis::RedisConfig) -> Result<Self, EngineError> {
         let redis = redis::Redis::connect(config).await?;
         Ok(Self {
-            leases: Arc::new(redis::RedisLeases::new(redis.clone())),
+            leases: Arc::new(redis::RedisLeases::open(redis.clone()).await?),
             placements: Arc::new(redis::RedisPlacements::new(redis.clone())),
             journals: Arc::new(redis::RedisJournals::new(redis.clone())),
             tapes: Arc::new(redis::RedisTapes::new(redis.clone())),

@@ -1,6 +1,8 @@
 //! A Redis Cluster.
 
-use redis::{Cmd, cmd};
+use std::ops::RangeInclusive;
+
+use redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
 
 use crate::redis_server::RedisServer;
 use crate::{port, wait_until};
@@ -77,10 +79,12 @@ impl Cluster {
                 let has = |what: &str| info.contains(what);
                 (has("cluster_state:ok") && has("cluster_slots_ok:16384")).then_some(())
             });
-            wait_until("replicas are in step with their primaries", || {
+            wait_until("a node has its replica or its primary", || {
                 let info = server.ask(command("INFO", &["replication"]))?;
-                let replicates = info.contains("master_link_status:up");
-                (replicates || info.contains("state=online")).then_some(())
+                let has = |what: &str| info.contains(what);
+                let replicates = has("role:slave") && has("master_link_status:up");
+                let is_replicated = has("role:master") && has("state=online");
+                (replicates || is_replicated).then_some(())
             });
         }
     }
@@ -128,11 +132,10 @@ impl Cluster {
         wait_until("a node knows the primary", || {
             let running = self.servers.iter().find(|server| server.is_running())?;
             let slot: u32 = running.query(&command("CLUSTER", &["KEYSLOT", key]));
-            type Node = (String, u16);
-            let ranges: Vec<(u32, u32, Node)> = slots(running)?;
-            let (.., (_, port)) = ranges
-                .into_iter()
-                .find(|(from, to, _)| (*from..=*to).contains(&slot))?;
+            let ranges = slots(running)?;
+            let of =
+                |(range, port): (RangeInclusive<u32>, u16)| range.contains(&slot).then_some(port);
+            let port = ranges.into_iter().find_map(of)?;
             let servers = &self.servers;
             servers
                 .iter()
@@ -141,20 +144,21 @@ impl Cluster {
     }
 }
 
-/// The slots, each range with its primary.
-fn slots(server: &RedisServer) -> Option<Vec<(u32, u32, (String, u16))>> {
-    let ranges: Vec<Vec<redis::Value>> = server.query(&command("CLUSTER", &["SLOTS"]));
-    let range = |fields: Vec<redis::Value>| {
-        let mut fields = fields.into_iter();
-        let from = redis::from_redis_value(fields.next()?).ok()?;
-        let to = redis::from_redis_value(fields.next()?).ok()?;
-        let node: Vec<redis::Value> = redis::from_redis_value(fields.next()?).ok()?;
-        let mut node = node.into_iter();
-        let host = redis::from_redis_value(node.next()?).ok()?;
-        let port = redis::from_redis_value(node.next()?).ok()?;
-        Some((from, to, (host, port)))
+/// The slots, each range with the port of its primary.
+fn slots(server: &RedisServer) -> Option<Vec<(RangeInclusive<u32>, u16)>> {
+    let ranges: Vec<Vec<Value>> = server.query(&command("CLUSTER", &["SLOTS"]));
+    let range = |fields: Vec<Value>| {
+        let [from, to, node, ..] = &fields[..] else {
+            return None;
+        };
+        let node: Vec<Value> = read(node)?;
+        Some((read(from)?..=read(to)?, read(node.get(1)?)?))
     };
     ranges.into_iter().map(range).collect()
+}
+
+fn read<T: FromRedisValue>(value: &Value) -> Option<T> {
+    from_redis_value(value.clone()).ok()
 }
 
 fn command(name: &str, arguments: &[&str]) -> Cmd {

@@ -10,6 +10,10 @@ use crate::process::Process;
 use crate::redis_server::{RedisServer, connection};
 use crate::{port, wait_until};
 
+/// For how many ms each sentinel lets the primary be silent. Two of them have to agree; the third
+/// is slower, or all three might vote for themselves and begin again seconds later.
+const PATIENCE: [u32; 3] = [400, 500, 900];
+
 /// Two Redis servers, watched by three sentinels.
 #[derive(Debug)]
 pub struct Sentinel {
@@ -33,7 +37,8 @@ impl Sentinel {
         let primary = RedisServer::start();
         let replica =
             RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {}", primary.port())]);
-        let sentinels = (0..3).map(|_| Watcher::start(primary.port())).collect();
+        let start = |patience| Watcher::start(primary.port(), patience);
+        let sentinels = PATIENCE.map(start).into();
         let all = Self {
             servers: [primary, replica],
             sentinels,
@@ -102,7 +107,7 @@ impl Sentinel {
 }
 
 impl Watcher {
-    fn start(primary: u16) -> Self {
+    fn start(primary: u16, patience: u32) -> Self {
         let port = port::free();
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("sentinel.conf");
@@ -110,8 +115,8 @@ impl Watcher {
         let settings = format!(
             "port {port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder}/log\n\
              sentinel monitor {service} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {service} 500\n\
-             sentinel failover-timeout {service} 2000\n",
+             sentinel down-after-milliseconds {service} {patience}\n\
+             sentinel failover-timeout {service} 1000\n",
             folder = folder.path().display(),
         );
         fs::write(&file, settings).expect("a file");
@@ -121,12 +126,12 @@ impl Watcher {
             _process: Process::start("redis-server", "redis-server", &arguments),
             _folder: folder,
         };
-        // They look every second or two by themselves, which is long for a test.
+        // They look every second or two by themselves, which is long for a test. A replica that was
+        // not heard of for five pings is not promoted, so those must not be too many.
         let mut hurry = cmd("SENTINEL");
         hurry.arg("DEBUG");
-        for period in ["info-period", "publish-period", "ping-period", "ask-period"] {
-            hurry.arg(period).arg(100);
-        }
+        hurry.arg(&["publish-period", "100", "ask-period", "100"]);
+        hurry.arg(&["info-period", "300", "ping-period", "300"]);
         wait_until("a sentinel answers", || {
             let mut connection = connection(&watcher.url())?;
             hurry.query::<()>(&mut connection).ok()

@@ -221,6 +221,11 @@ impl Game for Relay {
         Priority(1)
     }
 
+    /// What members say to each other is theirs alone, and there is nothing else to see.
+    fn is_taped(&self) -> bool {
+        false
+    }
+
     fn setup(&self) -> serde_json::Value {
         serde_json::json!({ "host": self.host, "ends_tick": self.ends_tick })
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Incarnation, NodeKind, NodeRecord};
+use chassis::backoff::Backoff;
+use engine::{Incarnation, NodeKind, NodeRecord, Placement};
 use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
@@ -197,23 +198,40 @@ impl Handover {
         }
     }
 
-    /// Nobody knows whether the room was taken: its placement says so.
+    /// Nobody knows whether the room was taken. It is taken back by exchanging its placement, which
+    /// fails if it was.
     async fn settle(&self, room: RoomId, generation: Generation) {
-        let rooms = [room];
-        let placement = loop {
-            let found = self.tenure.engine.placements.find(&rooms);
-            match timeout(STEP, found).await {
-                Ok(Ok(found)) => break found.into_iter().next().flatten(),
-                _ => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
+        let placements = &self.tenure.engine.placements;
+        let of_ours = |generation| Placement {
+            owner: self.journal.who().clone(),
+            generation,
         };
-        match placement {
-            Some(placement) if placement.generation > generation => {
-                let Incarnation { node, generation } = placement.owner;
-                self.host.give_up(room, Some((node, generation))).await;
-                self.journal.forget(room);
+        let next = Generation(generation.0 + 1);
+        let (from, to) = (of_ours(generation), of_ours(next));
+        let mut backoff = Backoff::new(Duration::from_millis(20), STEP);
+        loop {
+            match timeout(STEP, placements.claim(room, &from, &to)).await {
+                Ok(Ok(true)) => return self.host.thaw(room, next).await,
+                Ok(Ok(false)) => {}
+                Ok(Err(_)) | Err(_) => {
+                    tokio::time::sleep(backoff.next()).await;
+                    continue;
+                }
             }
-            _ => self.host.thaw(room).await,
+            let found = timeout(STEP, placements.find(&[room])).await;
+            let Ok(Ok(found)) = found else { continue };
+            match found.into_iter().next().flatten() {
+                Some(Placement { owner, .. }) => {
+                    let Incarnation { node, generation } = owner;
+                    self.host.give_up(room, Some((node, generation))).await;
+                    return self.journal.forget(room);
+                }
+                // The store has lost it. Whoever says first that the room is there has it.
+                None => match timeout(STEP, placements.place(room, &to)).await {
+                    Ok(Ok(())) => return self.host.thaw(room, next).await,
+                    _ => tokio::time::sleep(backoff.next()).await,
+                },
+            }
         }
     }
 }

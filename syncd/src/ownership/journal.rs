@@ -5,8 +5,12 @@
 //!   next one (group commit). Checkpoints go beside them, never ahead of the entries.
 //! - The store may forget the end of what it confirmed (a fail-over) or all of it (it came back
 //!   empty). So the owner keeps every entry that some written checkpoint still needs, and the
-//!   newest checkpoint of each room. It finds out by the numbers and writes again; until all of it
-//!   is there again nothing more counts as confirmed.
+//!   newest checkpoint of each room. It finds out by the numbers, of entries and of checkpoint
+//!   calls, and writes again; until all of it is there again nothing more counts as confirmed.
+//! - A checkpoint call is proof that the store has everything that was confirmed: a journal whose
+//!   owner has not written one to the present primary is suspect when it is sealed. So none is
+//!   sent while an append is under way, which might be confirmed by another primary, nor while
+//!   confirmed entries are missing.
 //! - A sealed journal is the end: the rooms belong to somebody else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +25,9 @@ const CALL_BYTES: usize = 1024 * 1024;
 
 /// Rooms and bytes whose checkpoints go in one call at most.
 const CALL_ROOMS: (usize, usize) = (128, 512 * 1024);
+
+/// Rooms that are gone are remembered, in case the store forgets that.
+const BURIED: usize = 4096;
 
 /// What the store is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +68,16 @@ pub struct OwnJournal {
     is_repairing: bool,
     shelves: BTreeMap<RoomId, Shelf>,
     gone: BTreeSet<RoomId>,
+    /// Rooms that the store was told to be gone, the last ones at the end.
+    buried: VecDeque<RoomId>,
     /// Counts checkpoint calls, so that a late one cannot undo a newer one.
     calls: u64,
+    /// The newest call that the store has confirmed.
+    known: u64,
     appending: Option<Seq>,
     checkpointing: Option<Checkpointing>,
     repaired: bool,
+    reopened: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +106,7 @@ struct Checkpoint {
 /// What a call under way writes.
 #[derive(Debug)]
 struct Checkpointing {
+    number: u64,
     rooms: Vec<(RoomId, Checkpoint)>,
     gone: Vec<RoomId>,
     keep_from: Seq,
@@ -113,10 +126,13 @@ impl OwnJournal {
             is_repairing: false,
             shelves: BTreeMap::new(),
             gone: BTreeSet::new(),
+            buried: VecDeque::new(),
             calls: 0,
+            known: 0,
             appending: None,
             checkpointing: None,
             repaired: false,
+            reopened: false,
         }
     }
 
@@ -167,15 +183,26 @@ impl OwnJournal {
         self.kept_bytes > self.limit
     }
 
+    /// Whether the store has lost what it confirmed, and does not have all of it again.
+    pub fn is_repairing(&self) -> bool {
+        self.is_repairing
+    }
+
     /// Bytes of entries that are kept.
     pub fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
 
-    /// Whether the store has lost the journal and has it again since the last call: what else this
-    /// node has in the store should be said again, too.
+    /// Whether the store has lost something of the journal and has it again since the last call:
+    /// what else this node has in the store should be said again, too.
     pub fn take_repaired(&mut self) -> bool {
         std::mem::take(&mut self.repaired)
+    }
+
+    /// Whether the store had lost the whole journal since the last call, and with it whether it
+    /// was sealed. Rooms of a node that may have been taken for dead go on with new epochs then.
+    pub fn take_reopened(&mut self) -> bool {
+        std::mem::take(&mut self.reopened)
     }
 
     /// The next request to send. Each is answered by [`handle_reply`](Self::handle_reply), once;
@@ -189,7 +216,8 @@ impl OwnJournal {
                 let after = Seq(self.first.0 - 1);
                 Some(Request::Open { after })
             }
-            State::Open => self.append().or_else(|| self.write_checkpoints()),
+            State::Open if self.appending.is_some() => None,
+            State::Open => self.write_checkpoints().or_else(|| self.append()),
         }
     }
 
@@ -205,10 +233,13 @@ impl OwnJournal {
                     (None, _) => {}
                 }
             }
-            Request::Checkpoint(_) => {
+            Request::Checkpoint(checkpoints) => {
                 let call = self.checkpointing.take();
                 match (reply, call) {
+                    // The store has lost the journal since.
+                    (Some(Written::Done), _) if self.state != State::Open => {}
                     (Some(Written::Done), Some(call)) => self.checkpointed(call),
+                    (Some(Written::Gap(last)), _) if last >= checkpoints.last => self.rewrite(),
                     (Some(refusal), _) => self.refused(refusal),
                     (None, _) => {}
                 }
@@ -246,12 +277,21 @@ impl OwnJournal {
             return;
         }
         self.state = State::Closed;
+        self.reopened = true;
+        self.rewrite();
+    }
+
+    /// All checkpoints have to be written again; those that are in the store are older.
+    fn rewrite(&mut self) {
         self.is_repairing = true;
+        self.known = 0;
         for shelf in self.shelves.values_mut() {
             let written = shelf.written.take();
             shelf.pending = shelf.pending.take().or(written);
         }
-        self.gone.clear();
+        let buried = self.buried.drain(..);
+        self.gone
+            .extend(buried.filter(|room| !self.shelves.contains_key(room)));
     }
 
     /// What is stored counts as confirmed once every room has its checkpoint.
@@ -295,7 +335,7 @@ impl OwnJournal {
     }
 
     fn write_checkpoints(&mut self) -> Option<Request> {
-        if self.checkpointing.is_some() {
+        if self.checkpointing.is_some() || self.stored < self.confirmed {
             return None;
         }
         let stored = self.stored;
@@ -313,13 +353,16 @@ impl OwnJournal {
             })
             .map(|(room, pending)| (room, pending.clone()))
             .collect();
-        if rooms.is_empty() && self.gone.is_empty() {
+        // Without rooms nobody needs any entry.
+        let is_idle = self.shelves.is_empty() && !self.kept.is_empty() && stored == self.last();
+        if rooms.is_empty() && self.gone.is_empty() && !is_idle {
             return None;
         }
         let gone: Vec<RoomId> = self.gone.iter().copied().collect();
         let keep_from = self.keep_from(&rooms);
         self.calls += 1;
         self.checkpointing = Some(Checkpointing {
+            number: self.calls,
             rooms: rooms.clone(),
             gone: gone.clone(),
             keep_from,
@@ -327,6 +370,7 @@ impl OwnJournal {
         let rooms = rooms.into_iter().map(|(room, new)| (room, new.bytes));
         Some(Request::Checkpoint(Checkpoints {
             call: self.calls,
+            after: self.known,
             rooms: rooms.collect(),
             gone,
             last: stored,
@@ -336,6 +380,12 @@ impl OwnJournal {
 
     /// The first entry that is needed once `writing` is written.
     fn keep_from(&self, writing: &[(RoomId, Checkpoint)]) -> Seq {
+        let is_writing = |room: &RoomId| writing.binary_search_by_key(room, |new| new.0).is_ok();
+        let is_old =
+            |(room, shelf): (&RoomId, &Shelf)| shelf.written.is_none() && !is_writing(room);
+        if self.is_repairing && self.shelves.iter().any(is_old) {
+            return Seq(0); // how old what the store has of these rooms is, nobody knows
+        }
         let position = |(room, shelf): (&RoomId, &Shelf)| {
             let new = writing.binary_search_by_key(room, |(room, _)| *room);
             match (new, &shelf.written, &shelf.pending) {
@@ -350,6 +400,7 @@ impl OwnJournal {
     }
 
     fn checkpointed(&mut self, call: Checkpointing) {
+        self.known = call.number;
         for (room, written) in call.rooms {
             if let Some(shelf) = self.shelves.get_mut(&room) {
                 shelf.pending.take_if(|pending| *pending == written);
@@ -357,8 +408,12 @@ impl OwnJournal {
             }
         }
         for room in call.gone {
-            self.gone.remove(&room);
+            if self.gone.remove(&room) {
+                self.buried.push_back(room);
+            }
         }
+        let surplus = self.buried.len().saturating_sub(BURIED);
+        self.buried.drain(..surplus);
         while self.first < call.keep_from
             && let Some(entry) = self.kept.pop_front()
         {

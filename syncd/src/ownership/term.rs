@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::leases::keeper::{LeaseConfig, LeaseState, keep};
-use engine::{Load, NodeKind, NodeRecord, Placement};
+use engine::{Load, NodeKind, NodeRecord};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::again::SayAgain;
 use super::claimer::Claimer;
 use super::tenure::Tenure;
 use super::writer::Journal;
@@ -76,25 +77,18 @@ impl Terms {
             return;
         }
         let (host, tenure) = (self.host.clone(), self.tenure.clone());
-        let say_again = {
-            let (host, tenure) = (host.clone(), tenure.clone());
-            let (journal, over) = (journal.clone(), over.clone());
-            move || {
-                let (host, tenure) = (host.clone(), tenure.clone());
-                let (journal, over) = (journal.clone(), over.clone());
-                tokio::spawn(async move {
-                    over.run_until_cancelled(place_again(&host, &tenure, &journal))
-                        .await;
-                });
-            }
-        };
         let journals = tenure.engine.journals.clone();
-        let writing = journal.clone().run(journals, over.clone(), say_again);
+        let writing = journal.clone().run(journals, over.clone());
         let writing = host.drain.spawn("journal", writing);
         let claimer = Claimer::new(host, tenure, journal.clone(), &self.announcement.lease);
         let claiming = claimer.run(self.announcement.lease, over.clone());
         let claiming = self.host.drain.spawn("claims", claiming);
 
+        let said = SayAgain::new(self.host.clone(), self.tenure.clone(), journal.clone());
+        let said = self
+            .host
+            .drain
+            .spawn("placements", said.run(lease.clone(), over.clone()));
         let mut progress = journal.progress();
         let mut load = tokio::time::interval(LOAD_EVERY);
         loop {
@@ -125,6 +119,7 @@ impl Terms {
         over.cancel();
         let _ = claiming.await;
         let _ = writing.await;
+        let _ = said.await;
     }
 
     fn record(&self, journal: &Journal) -> NodeRecord {
@@ -143,30 +138,6 @@ impl Terms {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             simulation: self.tenure.simulation.clone(),
             region: self.announcement.region.clone(),
-        }
-    }
-}
-
-/// The store had lost what this node wrote: it may have lost where the rooms are, too.
-async fn place_again(host: &Host, tenure: &Tenure, journal: &Journal) {
-    for (room, generation) in host.placed() {
-        let placement = Placement {
-            owner: journal.who().clone(),
-            generation,
-        };
-        let mut backoff =
-            chassis::backoff::Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        loop {
-            match tenure.engine.placements.place(room, &placement).await {
-                Ok(()) => break,
-                Err(engine::EngineError::Fenced { held, .. }) => {
-                    // Somebody took it while the store knew us no more.
-                    tracing::warn!(%room, %held, "a room is another node's");
-                    host.give_up(room, None).await;
-                    break;
-                }
-                Err(_) => tokio::time::sleep(backoff.next()).await,
-            }
         }
     }
 }

@@ -39,7 +39,9 @@ pub(crate) struct Progress {
     /// Whether the store has answered at all.
     pub(crate) open: bool,
     /// Counts answers, so that who waits for a checkpoint looks again.
-    answers: u64,
+    pub(crate) answers: u64,
+    /// How often the store had lost the journal and has it again.
+    pub(crate) repairs: u64,
 }
 
 /// Why a room is not written down.
@@ -129,14 +131,8 @@ impl Journal {
         waited.unwrap_or(Err(NotWritten::Deadline))
     }
 
-    /// Writes until `stop` or until the journal is sealed. `repaired` is told when the store had
-    /// lost it and has it again.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        journals: Arc<dyn Journals>,
-        stop: CancellationToken,
-        repaired: impl Fn(),
-    ) {
+    /// Writes until `stop` or until the journal is sealed.
+    pub(crate) async fn run(self: Arc<Self>, journals: Arc<dyn Journals>, stop: CancellationToken) {
         let meters = JournalMeters::new();
         let mut calls: JoinSet<(Request, Reply)> = JoinSet::new();
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
@@ -175,29 +171,33 @@ impl Journal {
                     }
                 }
             }
-            let (progress, is_repaired, bytes) = {
-                let mut own = self.own.lock();
-                own.handle_reply(&request, reply);
-                let progress = Progress {
-                    confirmed: own.confirmed(),
-                    sealed: own.is_sealed(),
-                    open: true,
-                    answers: self.progress.borrow().answers + 1,
-                };
-                (progress, own.take_repaired(), own.kept_bytes())
-            };
+            let (progress, bytes) = self.answered(&request, reply);
             meters.kept.set(bytes as f64);
             if reply.is_some() {
                 self.progress.send_replace(progress);
-            }
-            if is_repaired {
-                tracing::warn!(journal = %self.who, "the store had lost what it confirmed; all of it is written again");
-                repaired();
             }
             if progress.sealed {
                 return;
             }
         }
+    }
+
+    fn answered(&self, request: &Request, reply: Reply) -> (Progress, usize) {
+        let before = *self.progress.borrow();
+        let mut own = self.own.lock();
+        own.handle_reply(request, reply);
+        let is_repaired = own.take_repaired();
+        if is_repaired {
+            tracing::warn!(journal = %self.who, "the store had lost what it confirmed; all of it is written again");
+        }
+        let progress = Progress {
+            confirmed: own.confirmed(),
+            sealed: own.is_sealed(),
+            open: true,
+            answers: before.answers + 1,
+            repairs: before.repairs + u64::from(is_repaired),
+        };
+        (progress, own.kept_bytes())
     }
 
     fn send(&self, calls: &mut JoinSet<(Request, Reply)>, journals: &Arc<dyn Journals>) {

@@ -11,18 +11,15 @@ use std::borrow::Cow;
 
 use protocol::id::{Epoch, Tick};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::member::{Member, SavedMember};
+use super::tape::Tape;
 use super::{EndReason, Room, RoomSetup};
-use crate::game::{RestoreError, load, store};
+use crate::game::{DIGEST, RestoreError, digest, load, store};
 use crate::games::Games;
 
 /// Of a checkpoint, raised when its layout changes.
 const FORMAT: u8 = 1;
-
-/// Bytes of the digest that tells damage.
-const DIGEST: usize = 8;
 
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {
@@ -35,6 +32,7 @@ struct Saved<'a> {
     ended: Option<EndReason>,
     state: Vec<u8>,
     members: Vec<SavedMember>,
+    tape: Option<Cow<'a, Tape>>,
 }
 
 impl Room {
@@ -51,6 +49,7 @@ impl Room {
             ended: self.ended,
             state: self.game.save(),
             members: self.members.iter().map(Member::save).collect(),
+            tape: self.tape.as_ref().map(Cow::Borrowed),
         });
         let mut bytes = Vec::with_capacity(1 + DIGEST + body.len());
         bytes.push(FORMAT);
@@ -81,24 +80,14 @@ impl Room {
 
     fn restore_body(games: &Games, body: &[u8]) -> Result<Self, RestoreError> {
         let saved: Saved<'_> = load("a checkpoint", body)?;
-        let Some(kind) = games.find(&saved.game) else {
-            return Err(RestoreError::UnknownGame {
-                game: saved.game.into_owned(),
-                known: games.names().collect::<Vec<_>>().join(", "),
-            });
-        };
-        if saved.simulation != kind.version {
-            return Err(RestoreError::Simulation {
-                game: saved.game.into_owned(),
-                theirs: saved.simulation,
-                ours: kind.version,
-            });
-        }
+        let kind = games.find_as(&saved.game, saved.simulation)?;
         let setup = saved.setup.into_owned();
         let seats = setup.game.seats.len();
         let is_past = |tick: Tick| tick <= saved.tick;
         let in_time = is_past(saved.last_present) && saved.over_at.is_none_or(is_past);
-        if saved.members.len() != seats || !in_time || setup.rules.snapshot_every == 0 {
+        let tape_fits = |tape: &Tape| tape.fits(seats, saved.tick);
+        let fits = saved.members.len() == seats && saved.tape.as_deref().is_none_or(tape_fits);
+        if !fits || !in_time || setup.rules.snapshot_every == 0 {
             return Err(RestoreError::Damaged("a room's state"));
         }
         let members = saved.members.into_iter().map(Member::restore);
@@ -112,6 +101,8 @@ impl Room {
             last_present: saved.last_present,
             over_at: saved.over_at,
             ended: saved.ended,
+            confirmed: None,
+            tape: saved.tape.map(Cow::into_owned),
             inputs: Vec::new(),
             events: Vec::new(),
             setup,
@@ -133,11 +124,6 @@ impl Room {
             member.log.end_history(epoch());
         }
     }
-}
-
-fn digest(body: &[u8]) -> [u8; DIGEST] {
-    let whole = Sha256::digest(body);
-    std::array::from_fn(|index| whole[index])
 }
 
 #[cfg(test)]

@@ -15,8 +15,7 @@ impl Room {
     pub(super) fn check_end(&mut self) {
         if self.over_at.is_none() && self.game.is_over() {
             self.over_at = Some(self.tick);
-            let result = tell::result(&self.setup.game.seats, &self.game.result());
-            let event = tell::ended(&result);
+            let event = tell::ended(&self.standings());
             self.tell(Audience::All, &event);
         }
         if self.members.iter().any(Member::is_present) {
@@ -43,6 +42,10 @@ impl Room {
         };
         let shown = over_for >= SHOWN_TICKS && self.members.iter().all(knows_all);
         shown || over_for >= self.setup.rules.linger_ticks || self.members.iter().all(has_left)
+    }
+
+    pub(super) fn standings(&self) -> tell::RoomResult<'_> {
+        tell::result(&self.setup.game.seats, &self.game.result())
     }
 
     /// Tells those who listen that the room is gone.

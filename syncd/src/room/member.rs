@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use protocol::attach::{Claim, Holder};
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
-use protocol::id::{Channel, Epoch, Tick};
+use protocol::id::{Channel, Epoch, InputSeq, Tick};
 use protocol::input::{InputQueue, InputRange};
 use protocol::log::{self, Attached, EventLog, LOG_LIMITS, SavedLog};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::command::Attach;
+use super::durable::Trail;
 use super::say::Pace;
 use crate::game::{Departure, SeatInput};
 use crate::viewer::Viewer;
@@ -44,6 +45,7 @@ pub(super) struct Member {
     /// Whether somebody attached to this very room: not so in one that was restored, whose
     /// players may be present nevertheless.
     reachable: bool,
+    pub(super) trail: Trail,
     inputs: InputQueue,
     held: u32,
     held_for: u32,
@@ -76,6 +78,7 @@ impl Member {
             overflowed: false,
             said: Pace::default(),
             reachable: false,
+            trail: Trail::default(),
             inputs: InputQueue::new(input_limit),
             held: 0,
             held_for: 0,
@@ -120,6 +123,7 @@ impl Member {
             overflowed: false,
             said,
             reachable: false,
+            trail: Trail::default(),
             inputs,
             held,
             held_for,
@@ -147,7 +151,8 @@ impl Member {
         self.present_claim().filter(|_| self.reachable)
     }
 
-    pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) {
+    /// Gives whether the client goes on with what it had.
+    pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) -> bool {
         let mode = match self.presence {
             Presence::Expected => log::Attach::Fresh,
             _ => attach.mode,
@@ -156,6 +161,7 @@ impl Member {
         if !attached.recovered {
             // The client numbers its inputs anew.
             self.inputs = InputQueue::new(input_limit);
+            self.trail.restart(InputSeq(0));
             self.lost = None;
             self.overflowed = false;
         }
@@ -164,6 +170,7 @@ impl Member {
         self.reachable = true;
         self.viewer.reset();
         self.attached = Some(attached);
+        attached.recovered
     }
 
     pub(super) fn detach(&mut self, departure: Departure) {
@@ -225,18 +232,37 @@ impl Member {
         SeatInput { bits, present }
     }
 
-    /// The head of the snapshot at `tick`. Nothing is journalled yet, so that every input that
-    /// was processed counts as durable.
-    pub(super) fn head(&self, tick: Tick) -> SnapshotHead {
+    /// The last input that was applied or reported.
+    pub(super) fn processed(&self) -> InputSeq {
+        self.inputs.processed()
+    }
+
+    /// Remembers what was processed with the step of `tick`, until it is confirmed.
+    pub(super) fn note_processed(&mut self, tick: Tick) {
+        self.trail.note(tick, self.inputs.processed());
+    }
+
+    /// Everything that was processed so far is durable.
+    pub(super) fn confirm_all(&mut self) {
+        self.trail.restart(self.inputs.processed());
+    }
+
+    /// The head of the snapshot at `tick`, in a room that waits for confirmation or in one in
+    /// which everything is durable at once.
+    pub(super) fn head(&self, tick: Tick, confirms: bool) -> SnapshotHead {
         let distance = self
             .viewer
             .baseline_tick()
             .map_or(0, |baseline| tick.0 - baseline.0);
+        let processed = self.inputs.processed();
         SnapshotHead {
             tick,
             distance,
-            processed: self.inputs.processed(),
-            durable_lag: 0,
+            processed,
+            durable_lag: match confirms {
+                true => self.trail.lag(processed),
+                false => 0,
+            },
             queued: self.inputs.queued().min(15) as u8,
         }
     }

@@ -5,7 +5,7 @@ use protocol::attach::Claim;
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::Event;
-use protocol::id::SessionId;
+use protocol::id::{SessionId, Tick};
 use protocol::input::InputRange;
 use protocol::log::Attached;
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,13 @@ pub enum Output {
         seat: Seat,
         /// Which.
         range: InputRange,
+    },
+    /// A piece of the room's tape is complete.
+    Segment {
+        /// The last tick that it covers.
+        until: Tick,
+        /// For [`crate::replay`].
+        bytes: Bytes,
     },
     /// A connection cannot go on.
     CloseConnection {

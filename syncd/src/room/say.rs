@@ -59,6 +59,9 @@ impl Room {
             let error = ErrorMessage::new(ErrorCode::BadField, text).field("to");
             return Applied::Unsaid(error.re("room.say"));
         }
+        if let Some(tape) = &mut self.tape {
+            tape.say(now, from, to, data);
+        }
         let mut events = std::mem::take(&mut self.events);
         let said = self.game.say(from, to, data, &mut events);
         // At once: who joins later in this tick was not there.

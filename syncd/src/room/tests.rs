@@ -1,11 +1,13 @@
 use protocol::attach::Claim;
-use protocol::frame::Steps;
+use protocol::frame::{Ack, InputFrame, Steps};
 use protocol::id::{Channel, Epoch, InputSeq, InstanceId, Offset, Position};
 use protocol::log;
 use protocol::snapshot::{Field, decode};
 
 use super::*;
 use crate::game::{SeatSetup, load, store};
+
+mod durable;
 
 /// Shows each seat's input; an input of 7 tells an event, an input of 255 ends it.
 struct Probe {
@@ -490,7 +492,7 @@ fn the_state_has_the_shape_that_clients_are_promised() {
             r#"{"room":"rm_0000000000000001","game":"probe","seat":0,"tick":1,"tick_hz":60,"#,
             r#""snapshot_every":3,"input_width":8,"schema":{"capacity":4,"globals":[],"#,
             r#""fields":[{"name":"bits","bits":8,"near":0}]},"setup":{},"seats":[{"seat":0,"#,
-            r#""player":"pl_0000000000000000","name":"P0","bot":false,"present":true}]}"#
+            r#""player":"pl_0000000000000000","name":"P0","bot":false,"present":true}],"processed":0}"#
         )
     );
 }

@@ -61,6 +61,8 @@ pub(super) fn deliver(
                 batch.close_channel(session, attempt, reason.as_str());
             }
         }
+        // The worker keeps it.
+        Output::Segment { .. } => {}
         Output::InputsLost { range, .. } => {
             meters
                 .inputs_lost

@@ -111,6 +111,11 @@ impl Hosted {
         self.taken.iter_mut().flat_map(|taken| taken.drain(..))
     }
 
+    /// Its players were sent away for a moment: they are on their way back.
+    pub(super) fn await_returns(&mut self) {
+        self.return_by = Some(Instant::now() + RETURN_WITHIN);
+    }
+
     /// Players of a room that was another node's, who have not come in time, are away.
     pub(super) fn expire_returns(&mut self, now: Instant) {
         if self.return_by.take_if(|by| *by <= now).is_none() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Incarnation, Seq};
-use protocol::id::{Generation, NodeId, RoomId, Tick};
+use protocol::id::{Epoch, Generation, NodeId, RoomId, Tick};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -25,11 +25,22 @@ pub(super) struct Survival {
     journal: Arc<Journal>,
     progress: watch::Receiver<Progress>,
     entry: EntryWriter,
-    /// Entries that are not confirmed, with the worker's tick.
-    pending: VecDeque<(Seq, u32)>,
+    /// Entries that are not confirmed.
+    pending: VecDeque<Pending>,
     confirmed: Seq,
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
+    /// Histories end with the next entry.
+    breaks: bool,
+}
+
+/// An entry that is not confirmed.
+struct Pending {
+    seq: Seq,
+    /// The worker's tick that it is of.
+    tick: u32,
+    /// Pieces of tapes that were cut in it.
+    segments: usize,
 }
 
 /// A room that stands still, for whoever takes it over.
@@ -52,6 +63,7 @@ impl Survival {
             pending: VecDeque::new(),
             confirmed: Seq(0),
             has_marks: false,
+            breaks: false,
         }
     }
 
@@ -62,7 +74,7 @@ impl Survival {
 
     /// A room begins with the next tick.
     pub(super) fn begin(&mut self, room: &mut Room) {
-        let _ = &room; // LEAD: await_confirmation
+        room.set_unconfirmed();
         self.entry.begin(room.id());
         self.has_marks = true;
     }
@@ -115,8 +127,14 @@ impl Worker {
             hosted.expire_returns(now);
         }
         survival.has_marks = false;
+        let breaks = std::mem::take(&mut survival.breaks);
         let seq = survival.journal.push(survival.entry.finish());
-        survival.pending.push_back((seq, self.tick));
+        let waiting: usize = survival.pending.iter().map(|entry| entry.segments).sum();
+        survival.pending.push_back(Pending {
+            seq,
+            tick: self.tick,
+            segments: self.segments.len() - waiting,
+        });
         self.lines.hold(seq);
         for (id, hosted) in &mut self.rooms {
             if hosted.is_decided() {
@@ -125,9 +143,13 @@ impl Worker {
             if hosted.has_failed() || hosted.is_frozen() {
                 continue;
             }
+            if breaks {
+                let epoch = || Epoch(rand::random_range(1..=u32::MAX));
+                hosted.room.break_histories(epoch);
+            }
             let reply = hosted.stop();
             let is_due = (hosted.room.tick().0 + id.0 as u32).is_multiple_of(CHECKPOINT_EVERY);
-            if reply.is_none() && !is_due {
+            if reply.is_none() && !is_due && !breaks {
                 continue;
             }
             let checkpoint: Bytes = hosted.room.checkpoint().into();
@@ -147,6 +169,35 @@ impl Worker {
                 });
             }
         }
+        if breaks {
+            self.call_back();
+        }
+    }
+
+    /// Nobody continues what was told until now.
+    pub(super) fn break_histories(&mut self) {
+        if let Some(survival) = &mut self.survival {
+            survival.breaks = true;
+        }
+    }
+
+    /// Has everybody attach again, here: to a new history.
+    fn call_back(&mut self) {
+        self.lines.drop_held();
+        for (room, hosted) in &mut self.rooms {
+            for index in 0..hosted.attached.len() {
+                let seat = crate::game::Seat(index as u16);
+                let Some((stream, session)) = hosted.attached[index].take() else {
+                    continue;
+                };
+                self.sessions.remove(&session);
+                let attempt = hosted.room.attempt_of(seat).unwrap_or_default();
+                if let Some(batch) = self.lines.batch_of(stream, *room) {
+                    batch.moved(session, attempt, *room, None);
+                }
+            }
+            hosted.await_returns();
+        }
     }
 
     /// Lets go of what the store has confirmed; or of all rooms, if they are somebody else's.
@@ -159,18 +210,20 @@ impl Worker {
             return self.lose_all();
         }
         survival.confirmed = progress.confirmed;
-        let mut safe = None;
-        while let Some((_, tick)) = survival
+        let (mut safe, mut segments) = (None, 0);
+        while let Some(entry) = survival
             .pending
-            .pop_front_if(|(seq, _)| *seq <= progress.confirmed)
+            .pop_front_if(|entry| entry.seq <= progress.confirmed)
         {
-            safe = Some(tick);
+            safe = Some(entry.tick);
+            segments += entry.segments;
         }
+        self.keep_tapes(segments);
         if let Some(safe) = safe {
             let behind = self.tick.wrapping_sub(safe);
             for hosted in self.rooms.values_mut() {
                 let tick = hosted.room.tick().0.saturating_sub(behind);
-                let _ = (&hosted, Tick(tick)); // LEAD: confirm
+                hosted.room.confirm(Tick(tick));
             }
             self.lines.release(progress.confirmed);
         }
@@ -217,6 +270,7 @@ impl Worker {
             self.host.forget(room);
         }
         self.sessions.clear();
+        self.segments.clear();
         self.lines.drop_held();
         if let Some(survival) = &mut self.survival {
             survival.pending.clear();

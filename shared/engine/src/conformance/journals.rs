@@ -10,7 +10,7 @@ use crate::{BoxFuture, EngineError};
 /// Runs every check over `journals`, of which there is none.
 pub async fn all(journals: &dyn Journals) {
     type Check = for<'a> fn(&'a dyn Journals, Incarnation) -> BoxFuture<'a, ()>;
-    let checks: [Check; 15] = [
+    let checks: [Check; 16] = [
         |journals, who| Box::pin(what_is_appended_is_inherited(journals, who)),
         |journals, who| Box::pin(an_append_that_is_repeated_changes_nothing(journals, who)),
         |journals, who| Box::pin(a_hole_is_refused(journals, who)),
@@ -21,6 +21,7 @@ pub async fn all(journals: &dyn Journals) {
         |journals, who| Box::pin(checkpoints_replace_and_trim(journals, who)),
         |journals, who| Box::pin(a_checkpoint_ahead_of_the_entries_is_refused(journals, who)),
         |journals, who| Box::pin(a_late_checkpoint_changes_nothing(journals, who)),
+        |journals, who| Box::pin(a_checkpoint_call_that_was_lost_is_noticed(journals, who)),
         |journals, who| Box::pin(a_sealed_journal_refuses_its_owner(journals, who)),
         |journals, who| Box::pin(sealing_again_gives_the_first_seal(journals, who)),
         |journals, who| Box::pin(journals_are_listed_until_they_are_retired(journals, who)),
@@ -201,6 +202,24 @@ async fn a_late_checkpoint_changes_nothing(journals: &dyn Journals, who: Incarna
     assert_eq!(estate.checkpoints, newer.rooms);
 }
 
+async fn a_checkpoint_call_that_was_lost_is_noticed(journals: &dyn Journals, who: Incarnation) {
+    open(journals, &who, 0).await;
+    append(journals, &who, 1, &[entry(1), entry(2)]).await;
+    let first = of_room(1, 10, "first", 1, 1);
+    assert_eq!(checkpoint(journals, &who, &first).await, Written::Done);
+    let third = Checkpoints {
+        after: 2,
+        ..of_room(3, 10, "third", 2, 3)
+    };
+    assert_eq!(
+        checkpoint(journals, &who, &third).await,
+        Written::Gap(Seq(2)),
+        "the second call is not there"
+    );
+    let third = Checkpoints { after: 1, ..third };
+    assert_eq!(checkpoint(journals, &who, &third).await, Written::Done);
+}
+
 async fn a_sealed_journal_refuses_its_owner(journals: &dyn Journals, who: Incarnation) {
     open(journals, &who, 0).await;
     append(journals, &who, 1, &[entry(1)]).await;
@@ -328,6 +347,7 @@ fn entry(number: u64) -> Bytes {
 fn of_room(call: u64, room: u64, state: &'static str, last: u64, keep_from: u64) -> Checkpoints {
     Checkpoints {
         call,
+        after: 0,
         rooms: vec![(RoomId(room), Bytes::from_static(state.as_bytes()))],
         gone: Vec::new(),
         last: Seq(last),

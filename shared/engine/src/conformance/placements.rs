@@ -97,14 +97,14 @@ async fn a_room_that_is_gone_is_not_claimed(placements: &dyn Placements, room: R
 
 async fn many_rooms_are_found_in_the_order_they_are_asked_for(placements: &dyn Placements) {
     let rooms: Vec<RoomId> = (100..200).rev().map(RoomId).collect();
-    for room in rooms.iter().filter(|room| room.0 % 3 == 0) {
+    for room in rooms.iter().filter(|room| room.0.is_multiple_of(3)) {
         place(placements, *room, "a", room.0).await;
     }
     let found = placements
         .find(&rooms)
         .await
         .expect("the store finds rooms");
-    let expected = |room: &RoomId| (room.0 % 3 == 0).then(|| at("a", room.0));
+    let expected = |room: &RoomId| (room.0.is_multiple_of(3)).then(|| at("a", room.0));
     assert_eq!(found, rooms.iter().map(expected).collect::<Vec<_>>());
     assert_eq!(placements.find(&[]).await.expect("nothing"), []);
     for room in rooms {

@@ -121,6 +121,9 @@ impl Journal {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
         }
+        if checkpoints.after > self.call {
+            return Written::Gap(self.last);
+        }
         if checkpoints.call <= self.call {
             return Written::Done; // late: a newer one has been here
         }

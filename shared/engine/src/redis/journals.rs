@@ -146,6 +146,7 @@ impl RedisJournals {
             .arg(&known.lineage)
             .arg(known.confirmed.0)
             .arg(millis(KEEP))
+            .arg(checkpoints.after)
             .arg(checkpoints.rooms.len());
         for (room, bytes) in &checkpoints.rooms {
             call.push(room.to_string());

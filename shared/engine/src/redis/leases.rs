@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use futures_util::StreamExt;
-use parking_lot::Mutex;
+use futures_util::future::join_all;
 use protocol::id::{Generation, NodeId};
 use redis::RedisResult;
 use redis::aio::{PubSubSink, PubSubStream};
@@ -43,36 +43,36 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// Leases in Redis.
 pub struct RedisLeases {
     redis: Redis,
-    watches: [Watch; NodeKind::ALL.len()],
+    lists: [watch::Sender<List>; NodeKind::ALL.len()],
+    keeper: AbortHandle,
 }
 
-/// One kind's list. The task that keeps it is started by whoever watches first.
-struct Watch {
-    list: watch::Sender<Arc<Vec<NodeRecord>>>,
-    task: Mutex<Option<AbortHandle>>,
-}
+type List = Arc<Vec<NodeRecord>>;
 
 impl RedisLeases {
-    /// Leases in `redis`.
-    pub fn new(redis: Redis) -> Self {
-        let watch = |_| Watch {
-            list: watch::Sender::default(),
-            task: Mutex::new(None),
-        };
-        Self {
-            redis,
-            watches: NodeKind::ALL.map(watch),
+    /// Leases in `redis`. The lists are known from the start: to a watcher, a node that is not on
+    /// its list is gone.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub async fn open(redis: Redis) -> Result<Self, EngineError> {
+        let mut lists: [watch::Sender<List>; NodeKind::ALL.len()] = Default::default();
+        for (kind, list) in NodeKind::ALL.into_iter().zip(&mut lists) {
+            let nodes = look(&redis, kind, "").await?.nodes;
+            list.send_replace(Arc::new(nodes.unwrap_or_default()));
         }
+        let keeper = keep_all(redis.clone(), lists.clone());
+        Ok(Self {
+            keeper: tokio::spawn(keeper).abort_handle(),
+            redis,
+            lists,
+        })
     }
 }
 
 impl Drop for RedisLeases {
     fn drop(&mut self) {
-        for watch in &mut self.watches {
-            if let Some(task) = watch.task.get_mut() {
-                task.abort();
-            }
-        }
+        self.keeper.abort();
     }
 }
 
@@ -96,7 +96,7 @@ impl Leases for RedisLeases {
                 .arg(text)
                 .arg(millis(FENCE))
                 .arg(MAX_NODES)
-                .arg(channel(&self.redis, record.kind));
+                .arg(channel(&self.redis));
             let reply = self.redis.run(operation, call).await?;
             verdict(operation, reply, record.node.as_str(), record.generation)
         })
@@ -114,7 +114,7 @@ impl Leases for RedisLeases {
                 .on(&keys(&self.redis, kind))
                 .arg(node.as_str())
                 .arg(digits(generation))
-                .arg(channel(&self.redis, kind));
+                .arg(channel(&self.redis));
             let reply = self.redis.run(operation, call).await?;
             verdict(operation, reply, node.as_str(), generation)
         })
@@ -128,13 +128,7 @@ impl Leases for RedisLeases {
     }
 
     fn watch(&self, kind: NodeKind) -> watch::Receiver<Arc<Vec<NodeRecord>>> {
-        let watch = &self.watches[index(kind)];
-        let mut task = watch.task.lock();
-        if task.is_none() {
-            let keeper = keep(self.redis.clone(), kind, watch.list.clone());
-            *task = Some(self.redis.runtime().spawn(keeper).abort_handle());
-        }
-        watch.list.subscribe()
+        self.lists[index(kind)].subscribe()
     }
 }
 
@@ -177,65 +171,72 @@ async fn look(redis: &Redis, kind: NodeKind, known: &str) -> Result<Look, Engine
     })
 }
 
+async fn keep_all(redis: Redis, lists: [watch::Sender<List>; NodeKind::ALL.len()]) {
+    let nudge = watch::Sender::new(());
+    let keeping = NodeKind::ALL.into_iter().zip(lists);
+    let keeping = keeping.map(|(kind, list)| keep(&redis, kind, list, nudge.subscribe()));
+    tokio::join!(listen(&redis, &nudge), join_all(keeping));
+}
+
 /// Keeps a kind's list up to date.
-async fn keep(redis: Redis, kind: NodeKind, list: watch::Sender<Arc<Vec<NodeRecord>>>) {
-    let (nudge, mut nudged) = watch::channel(());
-    let listen = listen(redis.clone(), kind, nudge);
-    let looking = async {
-        let mut mark = String::new();
-        loop {
-            nudged.mark_unchanged();
-            let mut next = LOOK;
-            match look(&redis, kind, &mark).await {
-                Ok(look) => {
-                    mark = look.mark;
-                    // A moment later, so that the lease has ended by then.
-                    let end = look.ends.map(|ends| ends + Duration::from_millis(2));
-                    next = end.map_or(LOOK, |end| end.min(LOOK));
-                    if let Some(nodes) = look.nodes {
-                        list.send_if_modified(|shown| {
-                            let changed = **shown != nodes;
-                            *shown = Arc::new(nodes);
-                            changed
-                        });
-                    }
+async fn keep(
+    redis: &Redis,
+    kind: NodeKind,
+    list: watch::Sender<List>,
+    mut nudged: watch::Receiver<()>,
+) {
+    let mut mark = String::new();
+    loop {
+        nudged.mark_unchanged();
+        let mut next = LOOK;
+        match look(redis, kind, &mark).await {
+            Ok(look) => {
+                mark = look.mark;
+                // A moment later, so that the lease has ended by then.
+                let end = look.ends.map(|ends| ends + Duration::from_millis(2));
+                next = end.map_or(LOOK, |end| end.min(LOOK));
+                if let Some(nodes) = look.nodes {
+                    list.send_if_modified(|shown| {
+                        let changed = **shown != nodes;
+                        *shown = Arc::new(nodes);
+                        changed
+                    });
                 }
-                Err(error) => tracing::debug!(%error, ?kind, "the last list of nodes stays"),
             }
-            let until = Instant::now() + next;
-            sleep(REST.min(next)).await;
-            tokio::select! {
-                () = sleep_until(until) => {}
-                _ = nudged.changed() => {}
-            }
+            Err(error) => tracing::debug!(%error, ?kind, "the last list of nodes stays"),
         }
-    };
-    tokio::join!(listen, looking);
+        let until = Instant::now() + next;
+        sleep(REST.min(next)).await;
+        tokio::select! {
+            () = sleep_until(until) => {}
+            _ = nudged.changed() => {}
+        }
+    }
 }
 
 /// Nudges whenever something is said to have changed, and whenever it may have been missed.
-async fn listen(redis: Redis, kind: NodeKind, nudge: watch::Sender<()>) {
+async fn listen(redis: &Redis, nudge: &watch::Sender<()>) {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     loop {
-        match subscribe(&redis, kind).await {
+        match subscribe(redis).await {
             Ok((sink, messages)) => {
                 backoff.reset();
                 nudge.send_replace(());
-                let error = hear(&redis, sink, messages, &nudge).await;
-                tracing::debug!(%error, ?kind, "a subscription ended; subscribing again");
+                let error = hear(redis, sink, messages, nudge).await;
+                tracing::debug!(%error, "a subscription ended; subscribing again");
             }
-            Err(error) => tracing::debug!(%error, ?kind, "cannot subscribe"),
+            Err(error) => tracing::debug!(%error, "cannot subscribe"),
         }
         sleep(backoff.next()).await;
     }
 }
 
-async fn subscribe(redis: &Redis, kind: NodeKind) -> RedisResult<(PubSubSink, PubSubStream)> {
-    let [key, ..] = keys(redis, kind);
-    let client = redis.client_of(slot(&key));
+async fn subscribe(redis: &Redis) -> RedisResult<(PubSubSink, PubSubStream)> {
+    let channel = channel(redis);
+    // What is published anywhere in a Cluster is heard everywhere: any of its servers does.
+    let client = redis.client_of(slot(&channel));
     let client = client.ok_or_else(|| closed("nobody has the hash slot"))?;
     let mut subscription = within(redis.deadline(), client.get_async_pubsub()).await?;
-    let channel = channel(redis, kind);
     within(redis.deadline(), subscription.subscribe(channel)).await?;
     Ok(subscription.split())
 }
@@ -272,8 +273,8 @@ fn keys(redis: &Redis, kind: NodeKind) -> [String; 3] {
     ["ends", "records", "version"].map(|key| redis.key(&tag, key))
 }
 
-fn channel(redis: &Redis, kind: NodeKind) -> String {
-    redis.channel(&format!("leases:{}", name(kind)))
+fn channel(redis: &Redis) -> String {
+    redis.channel("leases")
 }
 
 fn name(kind: NodeKind) -> &'static str {

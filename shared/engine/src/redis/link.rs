@@ -6,7 +6,7 @@
 //! breaker whose half-open calls are the task's).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bb8::{ManageConnection, Pool};
@@ -28,6 +28,10 @@ const ATTEMPTS: u32 = 4;
 
 /// How long a server that says nothing is left alone.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// So many of its own questions in a row without an answer, and it is given up. One may fall into
+/// a moment in which the server is busy with something long.
+const PROBES: u32 = 2;
 
 /// Waits between attempts to connect.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
@@ -61,7 +65,7 @@ pub(super) struct Live {
     connection: MultiplexedConnection,
     unanswered: AtomicU32,
     /// The server answers nothing, in contrast to a connection that broke.
-    is_silent: std::sync::atomic::AtomicBool,
+    is_silent: AtomicBool,
     cut: CancellationToken,
 }
 
@@ -272,7 +276,7 @@ impl Keeper {
         let live = Arc::new(Live {
             connection,
             unanswered: AtomicU32::new(0),
-            is_silent: std::sync::atomic::AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
             cut: CancellationToken::new(),
         });
         self.probe(&live).await?;
@@ -294,15 +298,17 @@ impl Keeper {
     /// Until the connection is found broken, by a call or by its own question.
     async fn watch(&self, live: &Live) {
         let ask = async {
-            loop {
+            let mut silent = 0;
+            while silent < PROBES {
                 sleep(PROBE).await;
-                if let Err(error) = self.probe(live).await {
-                    live.is_silent
-                        .fetch_or(error.is_timeout(), Ordering::Relaxed);
-                    live.cut.cancel();
-                    return;
+                match self.probe(live).await {
+                    Ok(()) => silent = 0,
+                    Err(error) if error.is_timeout() => silent += 1,
+                    Err(_) => return live.cut.cancel(),
                 }
             }
+            live.is_silent.store(true, Ordering::Relaxed);
+            live.cut.cancel();
         };
         tokio::select! {
             () = live.cut.cancelled() => {}

@@ -10,7 +10,6 @@ use redis::{
     Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value, cmd,
     from_redis_value,
 };
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{Address, RedisConfig, Settings};
@@ -25,8 +24,9 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// Waits between the attempts of one call.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
 
-/// What is left of a call's deadline for the reply to come back in, after a wait for replicas.
-const MARGIN: Duration = Duration::from_millis(25);
+/// What is left of a call's deadline for the reply to come back in, after a wait for replicas: a
+/// server looks whether a wait is over ten times a second.
+const MARGIN: Duration = Duration::from_millis(120);
 
 /// Redis. Clones are the same connections, which belong to the runtime that [`connect`] ran on.
 ///
@@ -37,7 +37,6 @@ pub struct Redis(Arc<Shared>);
 struct Shared {
     settings: Settings,
     layout: Watched,
-    runtime: Handle,
 }
 
 impl std::fmt::Debug for Redis {
@@ -69,7 +68,6 @@ impl Redis {
         let redis = Self(Arc::new(Shared {
             layout: Watched::start(&settings),
             settings,
-            runtime: Handle::current(),
         }));
         let until = Instant::now() + CONNECT;
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
@@ -78,10 +76,16 @@ impl Redis {
                 Ok(_) => return Ok(redis),
                 Err(error) => error,
             };
-            if Instant::now() >= until {
+            let is_locked_out = error.kind() == ErrorKind::AuthenticationFailed;
+            if is_locked_out || Instant::now() >= until {
                 return Err(EngineError::Connect {
                     address: redis.0.settings.address(),
-                    remedy: "is it running there, and is [engine.redis] right?",
+                    remedy: if is_locked_out {
+                        "look at `user` and `password_file` in [engine.redis]"
+                    } else {
+                        "is it running there, and are `urls`, `topology` and `service` in \
+                         [engine.redis] right?"
+                    },
                     source: Box::new(error),
                 });
             }
@@ -99,7 +103,7 @@ impl Redis {
         format!("{}:{name}", self.0.settings.prefix)
     }
 
-    /// Whether every part of Redis answers just now. True to the last second.
+    /// Whether every part of Redis answers just now. A silence shows within three seconds.
     pub fn is_reachable(&self) -> bool {
         let nodes = self.0.layout.now().nodes();
         !nodes.is_empty() && nodes.iter().all(|node| node.is_up())
@@ -202,11 +206,6 @@ impl Redis {
                 operation,
                 detail: "Redis names no master_replid".to_owned(),
             })
-    }
-
-    /// The runtime that the connections belong to.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.0.runtime
     }
 
     /// A client for the server that has a key: for a connection of one's own.
@@ -396,16 +395,15 @@ impl Redis {
         node.live().await.map_err(down)?;
         let broken = |_| Failure::Passing(closed("no connection to hold"));
         let mut held = node.exclusive.get().await.map_err(broken)?;
+        let replies = held.send(&[&call.command]).await;
+        let value = judge(node, call, first(replies.map_err(Failure::Passing)?))?;
+        // Only now: behind a call that was refused there is nothing to wait for.
         let left = until.saturating_duration_since(Instant::now());
-        let patience = left.saturating_sub(MARGIN).as_millis().max(1);
+        let patience = left.saturating_sub(MARGIN).max(left / 3);
         let mut wait = cmd("WAIT");
         wait.arg(self.0.settings.replicas)
-            .arg(u64::try_from(patience).unwrap_or(u64::MAX));
-        let replies = held.send(&[&call.command, &wait]).await;
-        let mut replies = replies.map_err(Failure::Passing)?;
-        let waited = replies.pop().unwrap_or(Ok(Value::Int(0)));
-        let reply = replies.pop().unwrap_or(Ok(Value::Nil));
-        let value = judge(node, call, reply)?;
+            .arg(u64::try_from(patience.as_millis()).unwrap_or(1).max(1));
+        let waited = first(held.send(&[&wait]).await.map_err(Failure::Passing)?);
         let acknowledged = waited.and_then(|count| Ok(from_redis_value(count)?));
         Ok((value, acknowledged.map_err(Failure::Passing)?))
     }
@@ -447,7 +445,7 @@ fn judge(node: &Node, call: &Call, reply: RedisResult<Value>) -> Result<Value, F
                 .and_then(|(address, _)| Address::parse(address));
             Err(address.map_or(Failure::Passing(error), Failure::Elsewhere))
         }
-        _ if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN") => {
+        _ if matches!(code, "READONLY" | "LOADING" | "MASTERDOWN") || is_read_only(&error) => {
             // Not this server, or not yet: a new connection finds out.
             node.cut();
             Err(Failure::Passing(error))
@@ -461,6 +459,13 @@ fn judge(node: &Node, call: &Call, reply: RedisResult<Value>) -> Result<Value, F
         }
         _ => Err(Failure::Final(error)),
     }
+}
+
+/// Before Redis 7 a script's error has the reason inside.
+fn is_read_only(error: &RedisError) -> bool {
+    error
+        .detail()
+        .is_some_and(|detail| detail.contains("-READONLY"))
 }
 
 fn first(replies: Vec<RedisResult<Value>>) -> RedisResult<Value> {

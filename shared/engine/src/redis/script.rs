@@ -91,7 +91,7 @@ pub(super) fn slot(key: &str) -> u16 {
     });
     let crc = tag.unwrap_or(key).bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-            (crc << 1) ^ (crc >> 15) * 0x1021
+            (crc << 1) ^ ((crc >> 15) * 0x1021)
         })
     });
     crc % SLOTS

@@ -25,15 +25,16 @@ async fn one_redis_conforms() {
 
 #[tokio::test]
 async fn a_cluster_conforms() {
-    let servers = CLUSTER.lock().await;
+    let servers = CLUSTER.read().await;
     all(&engine(&cluster(&servers, "conforms")).await).await;
 }
 
 #[tokio::test]
 async fn a_cluster_whose_replicas_are_waited_for_conforms() {
-    let servers = CLUSTER.lock().await;
+    let servers = CLUSTER.read().await;
     let mut config = cluster(&servers, "durable");
     config.replicas = 1;
+    config.deadline = Duration::from_secs(2);
     let engine = engine(&config).await;
     conformance::placements::all(&*engine.placements).await;
     conformance::journals::all(&*engine.journals).await;

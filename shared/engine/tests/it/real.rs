@@ -8,14 +8,15 @@ use pixelrush_engine::redis::{RedisConfig, Topology};
 use pixelrush_engine::{Engine, Incarnation};
 use protocol::id::Generation;
 use servers::{Cluster, RedisServer};
+use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 
 /// One that the tests share which do it no harm; each has its own prefix.
 pub(crate) static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
 
-/// Starting one takes a while: tests take turns.
-pub(crate) static CLUSTER: LazyLock<tokio::sync::Mutex<Cluster>> =
-    LazyLock::new(|| tokio::sync::Mutex::new(Cluster::start()));
+/// Starting one takes a while: the tests share it, and who harms it has it alone.
+pub(crate) static CLUSTER: LazyLock<RwLock<Cluster>> =
+    LazyLock::new(|| RwLock::new(Cluster::start()));
 
 /// Longest that anything may take to be well again.
 const DEADLINE: Duration = Duration::from_secs(20);

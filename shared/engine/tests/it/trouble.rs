@@ -155,19 +155,23 @@ async fn watchers_learn_of_nodes_when_redis_is_back() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_with_the_address_and_without_the_password() {
+async fn nobody_there_is_told_with_the_address() {
     let config = RedisConfig {
         urls: vec!["redis://127.0.0.1:1".to_owned()],
         ..RedisConfig::default()
     };
     let refused = Engine::redis(&config).await.err().unwrap();
     assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
+}
 
+#[tokio::test]
+async fn a_wrong_password_is_told_at_once_and_not_shown() {
     let mut config = single(&SHARED, "pr");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "secret\n").unwrap();
     config.password_file = Some(file);
+    let began = Instant::now();
     let refused = Engine::redis(&config).await.err().unwrap();
     let mut told = refused.to_string();
     let mut cause: &dyn std::error::Error = &refused;
@@ -175,5 +179,7 @@ async fn nobody_there_is_told_with_the_address_and_without_the_password() {
         told += &format!(": {source}");
         cause = source;
     }
+    assert!(told.contains("password_file"), "{told}");
     assert!(!told.contains("secret"), "{told}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{told}");
 }

@@ -2,7 +2,7 @@
 -- KEYS: head, log, rooms (see journal_open.lua)
 -- ARGV: call, last entry that the owner knows to be there, first entry to keep, the lineage that
 --       the owner knows, last entry that was ever confirmed to it, ms that the journal is kept,
---       how many rooms, each of them and its checkpoint, and the rooms that are gone
+--       the newest call that the owner knows to be there, how many rooms, each of them and its checkpoint, and the rooms that are gone
 -- Gives the lineage with the outcome.
 local lineage = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local head = redis.call('HMGET', KEYS[1], 'first', 'by', 'call')
@@ -17,6 +17,9 @@ local last = first + redis.call('LLEN', KEYS[2]) - 1
 if last < tonumber(ARGV[2]) then
   return {'gap', lineage, string.format('%.0f', last)}
 end
+if tonumber(head[3]) < tonumber(ARGV[7]) then
+  return {'gap', lineage, string.format('%.0f', last)}
+end
 if tonumber(ARGV[1]) <= tonumber(head[3]) then
   return {'done', lineage}
 end
@@ -27,8 +30,8 @@ redis.call('HSET', KEYS[1], 'call', ARGV[1])
 if ARGV[4] == lineage and last >= tonumber(ARGV[5]) then
   redis.call('HSET', KEYS[1], 'lineage', lineage)
 end
-local next = 8
-for _ = 1, tonumber(ARGV[7]) do
+local next = 9
+for _ = 1, tonumber(ARGV[8]) do
   redis.call('HSET', KEYS[3], ARGV[next], ARGV[next + 1])
   next = next + 2
 end
