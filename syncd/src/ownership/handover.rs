@@ -153,6 +153,8 @@ impl Handover {
             generation: generation.0,
             simulation: self.tenure.simulation.clone(),
         };
+        // From here on it may be the other's.
+        self.host.offer(room);
         let mut client = RoomsClient::new(channel).max_encoding_message_size(MAX_RPC_MESSAGE);
         match timeout(STEP * 2, client.adopt(request)).await {
             Ok(Ok(adopted)) => {
