@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use engine::{Leases, NodeKind, Placements};
 use protocol::id::{Channel, NodeId};
-use rpc::transport::Endpoint;
+use rpc::transport::{Endpoint, Names};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -52,18 +52,28 @@ pub enum Origins {
         leases: Arc<dyn Leases>,
         /// Which of the nodes has a room.
         placements: Arc<dyn Placements>,
+        /// Finds the hosts in leases.
+        names: Names,
     },
 }
 
 impl Origins {
-    /// The origins that the settings name, over TCP.
-    pub fn of(config: &crate::Config) -> Self {
+    /// The origins that the settings name, over TCP, their hosts found by `names`.
+    pub fn of(config: &crate::Config, names: &Names) -> Self {
         let named = |origin: &crate::config::OriginConfig| {
-            (origin.name.clone(), Endpoint::tcp(&origin.endpoint))
+            (origin.name.clone(), names.endpoint(&origin.endpoint))
         };
         Self::Static {
             matcher: named(&config.matcher),
             rooms: config.rooms.iter().map(named).collect(),
+        }
+    }
+
+    /// What finds the hosts that are not known yet.
+    fn names(&self) -> Names {
+        match self {
+            Self::Static { .. } => Names::default(),
+            Self::Leases { names, .. } => names.clone(),
         }
     }
 }
@@ -107,6 +117,7 @@ impl Upstream {
             lobby: lobby.clone(),
             matchers: watch::Sender::default(),
             rooms_move: matches!(origins, Origins::Leases { .. }),
+            names: origins.names(),
             stop: stop.clone(),
             started: 0,
         };
@@ -120,7 +131,9 @@ impl Upstream {
                 }
                 None
             }
-            Origins::Leases { leases, placements } => Some(Stores {
+            Origins::Leases {
+                leases, placements, ..
+            } => Some(Stores {
                 matchers: leases.watch(NodeKind::Matcher),
                 rooms: leases.watch(NodeKind::Syncd),
                 placements: placements.clone(),

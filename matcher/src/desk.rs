@@ -1,7 +1,7 @@
 //! The desk: one task that owns what the matcher knows of players, parties and matches.
 //!
 //! It takes, in turn: what gateways say ([`attach`], [`queue`]), the tick on which matches are
-//! formed ([`rounds`]), rooms that were found or not ([`matches`]), and news of syncd nodes
+//! formed ([`rounds`]), rooms that were found or not ([`settling`]), and news of syncd nodes
 //! ([`lost`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
@@ -23,6 +23,7 @@ mod player;
 mod queue;
 mod roster;
 mod rounds;
+mod settling;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -55,10 +56,11 @@ use crate::store::{Standing, TicketStore};
 use ask::Patience;
 use lobby::Lobby;
 use lost::Looked;
-use matches::{Matches, Settled};
+use matches::Matches;
 use outbox::Outbox;
 use pause::Pause;
 use roster::Roster;
+use settling::Settled;
 
 /// Items that one turn takes from the mailbox.
 const TURN: usize = 256;

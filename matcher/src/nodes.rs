@@ -23,7 +23,7 @@ use protocol::id::{Generation, MatchId, NodeId, RoomId};
 use rpc::pb;
 use rpc::pb::room_news::News as PbNews;
 use rpc::pb::rooms_client::RoomsClient;
-use rpc::transport::{ConnectError, Endpoint};
+use rpc::transport::{ConnectError, Endpoint, Names};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -47,11 +47,12 @@ pub struct SyncdNode {
     pub region: Option<Region>,
 }
 
-impl From<&NodeConfig> for SyncdNode {
-    fn from(config: &NodeConfig) -> Self {
+impl SyncdNode {
+    /// The node that the settings name, its host found by `names`.
+    pub fn of(config: &NodeConfig, names: &Names) -> Self {
         Self {
             name: config.name.clone(),
-            endpoint: Endpoint::tcp(&config.endpoint),
+            endpoint: names.endpoint(&config.endpoint),
             region: config.region.clone(),
         }
     }

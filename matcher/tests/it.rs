@@ -22,6 +22,8 @@ mod gateway;
 mod moves;
 #[path = "it/on_redis.rs"]
 mod on_redis;
+#[path = "it/outages.rs"]
+mod outages;
 #[path = "it/parties.rs"]
 mod parties;
 #[path = "it/queues.rs"]

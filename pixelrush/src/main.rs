@@ -78,7 +78,7 @@ async fn serve(cli: &Cli, settings: Settings, telemetry: Telemetry) -> Result<()
     let drain = Drain::new();
     let readiness = Readiness::new();
     let hurry = drain.signals().map_err(Failure::Signals)?;
-    let host = Host::new(settings.clone(), drain.clone(), readiness.clone());
+    let host = Host::new(settings.clone(), drain.clone(), readiness.clone())?;
     let admin = Admin::new(readiness, telemetry.clone(), drain).config(host.shown());
     let running = match &cli.command {
         None => single::start(&host, admin, cli.config().is_none()).await?,

@@ -10,6 +10,7 @@ use chassis::admin::Admin;
 use chassis::drain::Drain;
 use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
+use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
 use engine::redis::Redis;
@@ -20,7 +21,7 @@ use matcher::store::memory::MemoryStore;
 use matcher::store::redis::RedisStore;
 use matcher::{NodeSource, SyncdNode};
 use protocol::id::Generation;
-use rpc::transport::Incoming;
+use rpc::transport::{Incoming, Names};
 use serde_json::Value;
 use syncd::Announce;
 use tokio::net::TcpListener;
@@ -45,6 +46,8 @@ pub(crate) enum Failure {
     Settings(String),
     #[error("cannot log")]
     Telemetry(#[from] chassis::telemetry::TelemetryError),
+    #[error("cannot find hosts by name")]
+    Resolve(#[from] chassis::resolve::ResolveError),
     #[error("no keys")]
     Secrets(#[from] SecretsError),
     #[error("cannot open the engine")]
@@ -67,6 +70,8 @@ pub(crate) struct Host {
     settings: Arc<ArcSwap<Settings>>,
     pub(crate) drain: Drain,
     pub(crate) readiness: Readiness,
+    /// Every endpoint comes from here, so that a name is followed once.
+    names: Names,
     /// The gateway of this process, if it has one: it takes new settings over.
     gateway: Arc<OnceLock<Arc<Gateway>>>,
     /// What the matcher of this process follows.
@@ -106,16 +111,22 @@ impl Running {
 }
 
 impl Host {
-    pub(crate) fn new(settings: Settings, drain: Drain, readiness: Readiness) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        drain: Drain,
+        readiness: Readiness,
+    ) -> Result<Self, Failure> {
+        let resolver = Resolver::new(settings.resolve.clone())?;
         let (matcher, _) = watch::channel(Arc::new(settings.matcher.clone()));
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        Self {
+        Ok(Self {
             settings,
             drain,
             readiness,
+            names: resolver.into(),
             gateway: Arc::default(),
             matcher,
-        }
+        })
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -237,6 +248,7 @@ impl Host {
             drain: self.drain.clone(),
             readiness: self.readiness.clone(),
             announce,
+            names: self.names.clone(),
         });
         tokio::spawn(syncd.serve(incoming))
     }
@@ -280,12 +292,13 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
         Some(engine) => Origins::Leases {
             leases: engine.leases,
             placements: engine.placements,
+            names: host.names.clone(),
         },
         None if settings.gateway.rooms.is_empty() => {
             let text = "gateway.rooms is empty; it lists the syncd nodes, unless engine.redis is set and they are found there";
             return Err(Failure::Settings(text.to_owned()));
         }
-        None => Origins::of(&settings.gateway),
+        None => Origins::of(&settings.gateway, &host.names),
     };
     let mut succession = Succession::begin(settings.gateway.handover.clone()).await?;
     let listener = succession.listen("public", settings.gateway.listen)?;
@@ -334,11 +347,12 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 region: String::new(),
             };
             tasks.push(host.keep_lease(engine, record));
-            MatcherStores::shared(engine, redis, settings.matcher.players)
+            MatcherStores::shared(engine, redis, &host.names, settings.matcher.players)
         }
         None => {
-            let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
-            MatcherStores::alone(nodes, settings.matcher.players)
+            let nodes = settings.matcher.nodes.iter();
+            let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
+            MatcherStores::alone(nodes.collect(), settings.matcher.players)
         }
     };
     let incoming = Incoming::Tcp(listener);
@@ -383,10 +397,13 @@ impl MatcherStores {
     }
 
     /// Of one among others.
-    fn shared(engine: &Engine, redis: Redis, limit: usize) -> Self {
+    fn shared(engine: &Engine, redis: Redis, names: &Names, limit: usize) -> Self {
         Self {
             tickets: Arc::new(RedisStore::new(redis, limit)),
-            nodes: NodeSource::Leases(engine.leases.clone()),
+            nodes: NodeSource::Leases {
+                leases: engine.leases.clone(),
+                names: names.clone(),
+            },
             placements: Some(engine.placements.clone()),
         }
     }

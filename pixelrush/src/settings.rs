@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chassis::admin::AdminConfig;
 use chassis::config::ConfigError;
+use chassis::resolve::ResolveConfig;
 use chassis::telemetry::TelemetryConfig;
 use engine::leases::keeper::LeaseConfig;
 use engine::redis::RedisConfig;
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) secrets: SecretsConfig,
     /// Where state is kept.
     pub(crate) engine: EngineConfig,
+    /// How hosts are found by name.
+    pub(crate) resolve: ResolveConfig,
     /// The edge.
     pub(crate) gateway: gateway::Config,
     /// Matchmaking.

@@ -78,6 +78,8 @@ struct Place {
     generation: Generation,
     /// Its end has been told; it lingers.
     over: bool,
+    /// It is being given to another node, which may have it by now.
+    offered: bool,
 }
 
 /// How a room comes here.
@@ -239,7 +241,8 @@ impl Host {
         &self.games
     }
 
-    /// The rooms that are here and not over, with the terms in which they are ours.
+    /// The rooms that are here, not over and not offered to others, with the terms in which they
+    /// are ours.
     pub(crate) fn placed(&self) -> Vec<(RoomId, Generation)> {
         let directory = self.directory.lock();
         let open = directory.rooms.iter().filter(|(_, place)| !place.over);
@@ -258,10 +261,18 @@ impl Host {
         self.post(room, Mail::Moved { room, to }).await;
     }
 
+    /// A room is offered to another node from now on.
+    pub(crate) fn offer(&self, room: RoomId) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
+            place.offered = true;
+        }
+    }
+
     /// A room that stood still goes on here, in a new term.
     pub(crate) async fn thaw(&self, room: RoomId, generation: Generation) {
         if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
             place.generation = generation;
+            place.offered = false;
         }
         self.post(room, Mail::Thaw(room)).await;
     }
@@ -418,6 +429,7 @@ impl Host {
             worker,
             generation,
             over: false,
+            offered: false,
         };
         directory.rooms.insert(room, place);
         self.rooms.send_replace(directory.rooms.len());

@@ -11,7 +11,7 @@ use engine::{Engine, Segment};
 use protocol::id::{Channel, Generation, RoomId};
 use rpc::origin::OriginIdentity;
 use rpc::pb::rooms_server::RoomsServer;
-use rpc::transport::Incoming;
+use rpc::transport::{Incoming, Names};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -45,6 +45,8 @@ pub struct Parts {
     /// How others find it, where the engine is shared: rooms outlive the node then. Without it
     /// rooms end with the node.
     pub announce: Option<Announce>,
+    /// Finds the hosts of the nodes that rooms are handed to.
+    pub names: Names,
 }
 
 /// What a node says of itself to others.
@@ -66,6 +68,7 @@ pub struct Syncd {
     mailboxes: Vec<mpsc::Receiver<Mail>>,
     pieces: mpsc::Receiver<(RoomId, Segment)>,
     outliving: Option<Outliving>,
+    names: Names,
 }
 
 /// What rooms need to outlive the node.
@@ -90,6 +93,7 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         drain,
         readiness,
         announce,
+        names,
     } = parts;
     let outliving = announce.map(|announce| {
         let (tenure, overs) = Tenure::new(
@@ -134,6 +138,7 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         mailboxes,
         pieces,
         outliving,
+        names,
     }
 }
 
@@ -149,7 +154,7 @@ impl Syncd {
             self.host.clone(),
             self.config.drain_deadline,
         );
-        let drain = self.drain.clone();
+        let (drain, names) = (self.drain.clone(), self.names.clone());
         let tasks = self.start(&stop);
 
         ready.ready();
@@ -158,7 +163,7 @@ impl Syncd {
             ready.unready("draining");
             let giving = host
                 .tenure()
-                .map(|tenure| Handover::new(host.clone(), tenure.clone()));
+                .map(|tenure| Handover::new(host.clone(), tenure.clone(), names));
             let emptied = async {
                 tokio::select! {
                     () = host.emptied() => {}

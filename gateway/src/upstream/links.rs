@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::NodeRecord;
 use protocol::id::{Channel, Generation, NodeId};
-use rpc::transport::Endpoint;
+use rpc::transport::{Endpoint, Names};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -26,6 +26,8 @@ pub(super) struct Linker {
     pub(super) lobby: Arc<Lobby>,
     pub(super) matchers: watch::Sender<Arc<Matchers>>,
     pub(super) rooms_move: bool,
+    /// Finds the hosts in leases.
+    pub(super) names: Names,
     /// Ends all links.
     pub(super) stop: CancellationToken,
     pub(super) started: u64,
@@ -132,7 +134,7 @@ impl Links {
         );
         let target = LinkTarget {
             node: lease.node.clone(),
-            endpoint: Endpoint::tcp(&lease.endpoint),
+            endpoint: linker.names.endpoint(&lease.endpoint),
             generation: Some(generation),
         };
         let (link, retire) = linker.start(target, self.channel);

@@ -8,6 +8,7 @@ use engine::memory::{MemoryLeases, MemoryPlacements};
 use engine::{Incarnation, Leases, Load, NodeKind, NodeRecord, Placement, Placements};
 use pixelrush_gateway::Origins;
 use protocol::id::{Channel, Generation, NodeId, PlayerId, RoomId};
+use rpc::transport::Names;
 use serde_json::json;
 
 use super::origin::FakeOrigin;
@@ -39,6 +40,7 @@ impl Fleet {
         let origins = Origins::Leases {
             leases: leases.clone(),
             placements: placements.clone(),
+            names: Names::default(),
         };
         let rig = Rig::over(origins, (matcher, room), |_| {}).await;
         let fleet = Self {

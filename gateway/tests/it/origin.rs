@@ -89,7 +89,13 @@ impl FakeOrigin {
         (origin, address)
     }
 
-    fn serve(name: &str, channel: Channel, generation: Generation, incoming: Incoming) -> Self {
+    /// Runs an incarnation of an origin.
+    pub(crate) fn serve(
+        name: &str,
+        channel: Channel,
+        generation: Generation,
+        incoming: Incoming,
+    ) -> Self {
         let origin = Self {
             state: Arc::default(),
             version: Arc::new(watch::Sender::new(0)),

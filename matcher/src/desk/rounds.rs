@@ -8,7 +8,7 @@ use rpc::pb;
 use tracing::Instrument;
 
 use super::Desk;
-use super::matches::Placement;
+use super::settling::Placement;
 use crate::config::{Config, Mode, ModeName};
 use crate::pairing::{self, Proposal};
 use crate::placing::{self, Order, Outcome};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chassis::drain::Drain;
 use engine::{Leases, NodeKind, NodeRecord};
 use protocol::id::{Generation, NodeId};
-use rpc::transport::Endpoint;
+use rpc::transport::Names;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,14 +20,19 @@ pub enum NodeSource {
     /// On these nodes: `config.nodes`, or one in this process.
     Static(Vec<SyncdNode>),
     /// On the nodes that announce themselves.
-    Leases(Arc<dyn Leases>),
+    Leases {
+        /// Where they do.
+        leases: Arc<dyn Leases>,
+        /// Finds the hosts in leases.
+        names: Names,
+    },
 }
 
 impl fmt::Debug for NodeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Static(nodes) => f.debug_tuple("Static").field(nodes).finish(),
-            Self::Leases(_) => f.write_str("Leases(..)"),
+            Self::Leases { .. } => f.write_str("Leases"),
         }
     }
 }
@@ -60,10 +65,10 @@ impl Watches {
                     self.watch(node, None, self.stop.clone());
                 }
             }
-            NodeSource::Leases(leases) => {
+            NodeSource::Leases { leases, names } => {
                 let (drain, stop) = (self.drain.clone(), self.stop.clone());
                 drain.spawn("leases", async move {
-                    stop.run_until_cancelled(self.follow(leases)).await;
+                    stop.run_until_cancelled(self.follow(leases, names)).await;
                 });
             }
         }
@@ -82,12 +87,12 @@ impl Watches {
         });
     }
 
-    async fn follow(self, leases: Arc<dyn Leases>) {
+    async fn follow(self, leases: Arc<dyn Leases>, names: Names) {
         let mut records = leases.watch(NodeKind::Syncd);
         let mut watched: BTreeMap<NodeId, Watched> = BTreeMap::new();
         loop {
             let there = Arc::clone(&records.borrow_and_update());
-            self.update(&mut watched, &there).await;
+            self.update(&mut watched, &there, &names).await;
             if records.changed().await.is_err() {
                 return; // the store is gone, and so is everything
             }
@@ -95,7 +100,12 @@ impl Watches {
     }
 
     /// Brings the watches up to date with the leases.
-    async fn update(&self, watched: &mut BTreeMap<NodeId, Watched>, there: &[NodeRecord]) {
+    async fn update(
+        &self,
+        watched: &mut BTreeMap<NodeId, Watched>,
+        there: &[NodeRecord],
+        names: &Names,
+    ) {
         let is_there = |name: &NodeId, watched: &Watched| {
             there.iter().any(|record| {
                 record.node == *name
@@ -120,7 +130,7 @@ impl Watches {
                 continue;
             }
             let stop = self.stop.child_token();
-            self.watch(known(record), Some(record.generation), stop.clone());
+            self.watch(known(record, names), Some(record.generation), stop.clone());
             let entry = Watched {
                 endpoint: record.endpoint.clone(),
                 generation: record.generation,
@@ -131,7 +141,7 @@ impl Watches {
     }
 }
 
-fn known(record: &NodeRecord) -> SyncdNode {
+fn known(record: &NodeRecord, names: &Names) -> SyncdNode {
     let region: Option<Region> = match record.region.as_str() {
         "" => None,
         name => name
@@ -143,7 +153,7 @@ fn known(record: &NodeRecord) -> SyncdNode {
     };
     SyncdNode {
         name: record.node.clone(),
-        endpoint: Endpoint::tcp(&record.endpoint),
+        endpoint: names.endpoint(&record.endpoint),
         region,
     }
 }

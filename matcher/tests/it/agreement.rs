@@ -1,7 +1,6 @@
 //! The store on Redis and the one in memory, asked the same in any order: they agree on everything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Incarnation;
@@ -21,7 +20,7 @@ use servers::RedisServer;
 const LONG: Duration = Duration::from_secs(3600);
 
 const PLAYERS: u64 = 12;
-const CALLS: usize = 4_000;
+const CALLS: u64 = 4_000;
 
 struct Dice(StdRng);
 
@@ -103,13 +102,154 @@ impl Dice {
 
 /// Asks both the same, and gives what both answer.
 macro_rules! agree {
-    ($seed:expr, $call:expr, $memory:expr, $redis:expr, $method:ident($($argument:expr),*)) => {{
-        let memory = $memory.$method($($argument),*).await.unwrap();
-        let redis = $redis.$method($($argument),*).await.unwrap();
+    ($pair:expr, $method:ident($($argument:expr),*)) => {{
+        let memory = $pair.memory.$method($($argument),*).await.unwrap();
+        let redis = $pair.redis.$method($($argument),*).await.unwrap();
         let asked = stringify!($method);
-        assert_eq!(memory, redis, "{asked}, call {} of seed {}", $call, $seed);
+        assert_eq!(memory, redis, "{asked}, call {} of seed {}", $pair.call, $pair.seed);
         memory
     }};
+}
+
+/// Both stores, and what was asked of them.
+struct Pair {
+    memory: MemoryStore,
+    redis: RedisStore,
+    seed: u64,
+    call: u64,
+    dice: Dice,
+    /// The newest.
+    tickets: u64,
+    matches: u64,
+    known: Vec<Ticket>,
+    claims: BTreeMap<u64, Vec<TicketId>>,
+}
+
+impl Pair {
+    async fn ask(&mut self) {
+        let sighting = self.dice.sighting();
+        match self.dice.up_to(12) {
+            1 | 2 => {
+                let ticket = self.ticket();
+                agree!(self, add(&ticket, &sighting));
+            }
+            3 | 4 => {
+                self.tickets += 1;
+                let gather = self.dice.gather(self.tickets, self.call);
+                agree!(self, gather(&gather, &sighting));
+            }
+            5 => {
+                let by = (self.dice.up_to(2) == 1).then(|| self.dice.matcher());
+                let player = PlayerId(self.dice.up_to(PLAYERS));
+                agree!(self, remove(player, by.as_ref()));
+            }
+            6 | 7 => self.claim().await,
+            8 => {
+                let record = self.dice.record(&self.claims, self.matches);
+                agree!(self, settle(&record, LONG));
+            }
+            9 => {
+                let match_id = MatchId(self.dice.near(&mut self.matches));
+                agree!(self, give_back(match_id));
+            }
+            10 => {
+                let record = self.dice.record(&self.claims, self.matches);
+                if self.dice.up_to(3) == 1 {
+                    agree!(self, restore(&record, LONG));
+                }
+            }
+            11 => {
+                let match_id = self.dice.near(&mut self.matches);
+                let ended = [EndedMatch {
+                    match_id: MatchId(match_id),
+                    room: RoomId(match_id * 10 + self.dice.up_to(2)),
+                    ending: Ending::Lost,
+                }];
+                agree!(self, end(&ended));
+            }
+            _ => {
+                let player = PlayerId(self.dice.up_to(PLAYERS));
+                let match_id = MatchId(self.dice.near(&mut self.matches));
+                agree!(self, depart(player, match_id));
+            }
+        }
+    }
+
+    /// A new ticket, or now and then one that was there before: a name is of one ticket for ever.
+    fn ticket(&mut self) -> Ticket {
+        if self.dice.up_to(3) == 1 && !self.known.is_empty() {
+            let back = usize::try_from(self.dice.up_to(6)).unwrap();
+            return self.known[self.known.len().saturating_sub(back)].clone();
+        }
+        self.tickets += 1;
+        let mut players = vec![self.dice.up_to(PLAYERS)];
+        if self.dice.up_to(4) == 1 {
+            players.push(players[0] % PLAYERS + 1);
+        }
+        let mode = if self.dice.up_to(4) == 1 {
+            "duel"
+        } else {
+            "race"
+        };
+        let mut ticket = conformance::ticket(self.tickets, mode, &players, self.call);
+        if players.len() > 1 {
+            let code = format!("code {}", self.dice.up_to(3));
+            ticket.party = Some(PartyCode::new(&code));
+        }
+        self.known.push(ticket.clone());
+        ticket
+    }
+
+    async fn claim(&mut self) {
+        let mode = "race".parse().unwrap();
+        let waiting = agree!(self, waiting(&mode));
+        let match_id = self.dice.near(&mut self.matches);
+        let count = usize::try_from(self.dice.up_to(3)).unwrap();
+        let mut tickets: Vec<TicketId> = waiting.iter().take(count).map(|one| one.id).collect();
+        if self.dice.up_to(5) == 1 {
+            tickets.push(TicketId(self.dice.near(&mut self.tickets)));
+        }
+        let wanted = [Wanted {
+            match_id: MatchId(match_id),
+            tickets: tickets.clone(),
+        }];
+        let claimant = self.dice.matcher();
+        let granted = agree!(self, claim(&wanted, &claimant, LONG));
+        if granted[0] {
+            self.claims.insert(match_id, tickets);
+        }
+    }
+
+    /// Looks at everything: both show the same, and everyone is in one place.
+    async fn look(&mut self) {
+        let sighting = self.dice.sighting();
+        let asked: Vec<Asked> = (1..=PLAYERS)
+            .map(|player| Asked {
+                player: PlayerId(player),
+                is_here: player == self.call % PLAYERS,
+            })
+            .collect();
+        let standings = agree!(self, standing(&asked, &sighting));
+        let (call, seed) = (self.call, self.seed);
+        for (asked, standing) in asked.iter().zip(&standings) {
+            assert!(
+                has(standing, asked.player),
+                "{standing:?}, call {call} of seed {seed}"
+            );
+        }
+        for mode in ["race", "duel"] {
+            let mode = mode.parse().unwrap();
+            for ticket in agree!(self, waiting(&mode)) {
+                for member in &ticket.members {
+                    let standing = &standings[usize::try_from(member.player.0).unwrap() - 1];
+                    assert!(
+                        matches!(standing, Standing::Ticket(found) if found.ticket == ticket),
+                        "a ticket waits without its members, call {call} of seed {seed}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -120,123 +260,23 @@ async fn both_stores_answer_alike() {
         ..RedisConfig::default()
     };
     let redis = Redis::connect(&config).await.expect("Redis is there");
-    let redis: Arc<dyn TicketStore> = Arc::new(RedisStore::new(redis, 1000));
-    let memory: Arc<dyn TicketStore> = Arc::new(MemoryStore::new(1000));
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    let mut dice = Dice(StdRng::seed_from_u64(seed));
-    let (mut tickets, mut matches) = (1, 1);
-    let mut known: Vec<Ticket> = Vec::new();
-    let mut claims: BTreeMap<u64, Vec<TicketId>> = BTreeMap::new();
+    let mut pair = Pair {
+        memory: MemoryStore::new(1000),
+        redis: RedisStore::new(redis, 1000),
+        seed,
+        call: 0,
+        dice: Dice(StdRng::seed_from_u64(seed)),
+        tickets: 1,
+        matches: 1,
+        known: Vec::new(),
+        claims: BTreeMap::new(),
+    };
     for call in 0..CALLS {
-        let now = call as u64;
-        let sighting = dice.sighting();
-        match dice.up_to(12) {
-            1 | 2 => {
-                tickets += 1;
-                let mut players = vec![dice.up_to(PLAYERS)];
-                if dice.up_to(4) == 1 {
-                    players.push(players[0] % PLAYERS + 1);
-                }
-                let mode = if dice.up_to(4) == 1 { "duel" } else { "race" };
-                let mut ticket = conformance::ticket(tickets, mode, &players, now);
-                if players.len() > 1 {
-                    ticket.party = Some(PartyCode::new(&format!("code {}", dice.up_to(3))));
-                }
-                // Now and then one that was there before: a name is of one ticket for ever.
-                if dice.up_to(3) == 1 && !known.is_empty() {
-                    let back = usize::try_from(dice.up_to(6)).unwrap();
-                    ticket = known[known.len().saturating_sub(back)].clone();
-                } else {
-                    known.push(ticket.clone());
-                }
-                agree!(seed, call, memory, redis, add(&ticket, &sighting));
-            }
-            3 | 4 => {
-                tickets += 1;
-                let gather = dice.gather(tickets, now);
-                agree!(seed, call, memory, redis, gather(&gather, &sighting));
-            }
-            5 => {
-                let by = (dice.up_to(2) == 1).then(|| dice.matcher());
-                let player = PlayerId(dice.up_to(PLAYERS));
-                agree!(seed, call, memory, redis, remove(player, by.as_ref()));
-            }
-            6 | 7 => {
-                let mode = "race".parse().unwrap();
-                let waiting = agree!(seed, call, memory, redis, waiting(&mode));
-                let match_id = dice.near(&mut matches);
-                let count = usize::try_from(dice.up_to(3)).unwrap();
-                let mut wanted: Vec<TicketId> =
-                    waiting.iter().take(count).map(|one| one.id).collect();
-                if dice.up_to(5) == 1 {
-                    wanted.push(TicketId(dice.near(&mut tickets)));
-                }
-                let all = [Wanted {
-                    match_id: MatchId(match_id),
-                    tickets: wanted.clone(),
-                }];
-                let claimant = dice.matcher();
-                let granted = agree!(seed, call, memory, redis, claim(&all, &claimant, LONG));
-                if granted[0] {
-                    claims.insert(match_id, wanted);
-                }
-            }
-            8 => {
-                let record = dice.record(&claims, matches);
-                agree!(seed, call, memory, redis, settle(&record, LONG));
-            }
-            9 => {
-                let match_id = MatchId(dice.near(&mut matches));
-                agree!(seed, call, memory, redis, give_back(match_id));
-            }
-            10 => {
-                let record = dice.record(&claims, matches);
-                if dice.up_to(3) == 1 {
-                    agree!(seed, call, memory, redis, restore(&record, LONG));
-                }
-            }
-            11 => {
-                let match_id = dice.near(&mut matches);
-                let ended = [EndedMatch {
-                    match_id: MatchId(match_id),
-                    room: RoomId(match_id * 10 + dice.up_to(2)),
-                    ending: Ending::Lost,
-                }];
-                agree!(seed, call, memory, redis, end(&ended));
-            }
-            _ => {
-                let player = PlayerId(dice.up_to(PLAYERS));
-                let match_id = MatchId(dice.near(&mut matches));
-                agree!(seed, call, memory, redis, depart(player, match_id));
-            }
-        }
-        let asked: Vec<Asked> = (1..=PLAYERS)
-            .map(|player| Asked {
-                player: PlayerId(player),
-                is_here: player == now % PLAYERS,
-            })
-            .collect();
-        let standings = agree!(seed, call, memory, redis, standing(&asked, &sighting));
-        for (asked, standing) in asked.iter().zip(&standings) {
-            assert!(
-                has(standing, asked.player),
-                "{standing:?}, call {call} of seed {seed}"
-            );
-        }
-        for mode in ["race", "duel"] {
-            let mode = mode.parse().unwrap();
-            let waiting = agree!(seed, call, memory, redis, waiting(&mode));
-            for ticket in waiting {
-                for member in &ticket.members {
-                    let index = usize::try_from(member.player.0).unwrap() - 1;
-                    assert!(
-                        matches!(&standings[index], Standing::Ticket(found) if found.ticket == ticket),
-                        "a ticket waits without its members, call {call} of seed {seed}"
-                    );
-                }
-            }
-        }
+        pair.call = call;
+        pair.ask().await;
+        pair.look().await;
     }
 }
 

@@ -99,7 +99,10 @@ impl World {
         let shared = plan.store.unwrap_or_else(|| store.clone());
         let way = Arc::new(FlakyStore::new(shared.clone()));
         let nodes = match plan.leases {
-            Some(leases) => NodeSource::Leases(leases),
+            Some(leases) => NodeSource::Leases {
+                leases,
+                names: rpc::transport::Names::default(),
+            },
             None => NodeSource::Static(nodes),
         };
         let (config, receiver) = watch::channel(Arc::new(plan.config));

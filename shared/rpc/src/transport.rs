@@ -6,6 +6,7 @@
 //! resolves names, at each connect.
 
 mod named;
+mod names;
 mod set;
 
 use std::io;
@@ -23,6 +24,7 @@ use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint as TonicEndpoint};
 
 pub use named::Named;
+pub use names::Names;
 pub use set::EndpointSet;
 
 /// Bytes that each direction of an in-memory connection buffers.

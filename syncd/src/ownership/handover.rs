@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
 use rpc::pb::rooms_client::RoomsClient;
-use rpc::transport::{Endpoint, MAX_RPC_MESSAGE};
+use rpc::transport::{MAX_RPC_MESSAGE, Names};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -37,6 +37,7 @@ pub(crate) struct Handover {
     host: Arc<Host>,
     tenure: Arc<Tenure>,
     journal: Arc<Journal>,
+    names: Names,
     channels: Mutex<BTreeMap<String, Channel>>,
 }
 
@@ -58,12 +59,13 @@ enum Stays {
 }
 
 impl Handover {
-    pub(crate) fn new(host: Arc<Host>, tenure: Arc<Tenure>) -> Arc<Self> {
+    pub(crate) fn new(host: Arc<Host>, tenure: Arc<Tenure>, names: Names) -> Arc<Self> {
         let journal = tenure.journal();
         Arc::new(Self {
             host,
             tenure,
             journal,
+            names,
             channels: Mutex::default(),
         })
     }
@@ -151,14 +153,22 @@ impl Handover {
             generation: generation.0,
             simulation: self.tenure.simulation.clone(),
         };
+        // From here on it may be the other's.
+        self.host.offer(room);
         let mut client = RoomsClient::new(channel).max_encoding_message_size(MAX_RPC_MESSAGE);
         match timeout(STEP * 2, client.adopt(request)).await {
             Ok(Ok(adopted)) => {
                 let generation = Generation(adopted.into_inner().node_generation);
                 Ok((heir.node, generation))
             }
-            Ok(Err(status)) => Err(Stays::Refused(heir.node, Box::new(status))),
-            Err(_) => Err(Stays::Silent(heir.node)),
+            Ok(Err(status)) => {
+                self.disconnect(&heir);
+                Err(Stays::Refused(heir.node, Box::new(status)))
+            }
+            Err(_) => {
+                self.disconnect(&heir);
+                Err(Stays::Silent(heir.node))
+            }
         }
     }
 
@@ -166,12 +176,16 @@ impl Handover {
         if let Some(channel) = self.channels.lock().get(&heir.endpoint) {
             return Ok(channel.clone());
         }
-        let connecting = Endpoint::tcp(&heir.endpoint);
-        let channel = connecting.connect(STEP).await;
+        let channel = self.names.endpoint(&heir.endpoint).connect(STEP).await;
         let channel = channel.map_err(|error| Stays::Reach(heir.node.clone(), error))?;
         let mut channels = self.channels.lock();
         channels.insert(heir.endpoint.clone(), channel.clone());
         Ok(channel)
+    }
+
+    /// The next room connects anew: by then its name may stand for another address.
+    fn disconnect(&self, heir: &NodeRecord) {
+        self.channels.lock().remove(&heir.endpoint);
     }
 
     async fn freeze(&self, room: RoomId) -> Result<Frozen, Stays> {

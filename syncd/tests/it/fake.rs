@@ -24,7 +24,7 @@ use rpc::pb::from_origin_item::Item;
 use rpc::pb::origin_client::OriginClient;
 use rpc::pb::rooms_client::RoomsClient;
 use rpc::pb::to_origin_item::Item as ToItem;
-use rpc::transport::{Endpoint, Incoming, memory};
+use rpc::transport::{Endpoint, Incoming, Names, memory};
 use serde_json::Value;
 use syncd::games::Games;
 use syncd::{Announce, Config, Parts};
@@ -105,6 +105,7 @@ impl Node {
             drain: drain.clone(),
             readiness: Readiness::new(),
             announce: None,
+            names: Names::default(),
         };
         let syncd = syncd::build_with(parts, games);
         let serving = tokio::spawn(syncd.serve(Incoming::Memory(incoming)));
@@ -147,6 +148,7 @@ impl Node {
             drain: drain.clone(),
             readiness: Readiness::new(),
             announce: Some(announce),
+            names: Names::default(),
         };
         let serving = tokio::spawn(syncd::build(parts).serve(incoming));
         let channel = endpoint.connect(PATIENCE).await.unwrap();

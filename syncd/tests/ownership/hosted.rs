@@ -125,9 +125,30 @@ impl Hosted {
         )
     }
 
+    /// Somebody else may run it, and says so until `at`.
+    pub(crate) fn doubt_until(&mut self, at: Timestamp) {
+        self.replace = None;
+        self.doubt = Some(Doubt {
+            at,
+            is_asked: false,
+            is_settled: false,
+        });
+    }
+
     /// Whether nothing may be let go of.
     pub(crate) fn is_held(&self) -> bool {
         self.doubt.is_some_and(|doubt| !doubt.is_settled)
+    }
+
+    /// Whether its placement may be said: not of one that was offered to another node, which may
+    /// have it by now.
+    pub(crate) fn is_sure(&self) -> bool {
+        let is_offered = matches!(
+            self.stage,
+            Stage::Offered(_) | Stage::TakingBack(_) | Stage::Missing(..)
+        );
+        let is_settled = self.doubt.is_some_and(|doubt| doubt.is_settled);
+        self.is_placed() && !self.is_held() && (!is_offered || self.is_refused || is_settled)
     }
 
     /// Whether players may know it.

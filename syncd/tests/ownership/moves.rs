@@ -3,12 +3,12 @@
 use engine::Placement;
 use protocol::id::{Generation, RoomId};
 use protocol::time::Timestamp;
-use syncd::ownership::claims::Act;
+use syncd::ownership::claims::{Act, VIEW_LASTS};
 
 use crate::hosted::{Hosted, Origin, Prepared, Stage};
 use crate::mutation::Mutation;
 use crate::node::{Context, Host};
-use crate::store::{Call, Reply};
+use crate::store::{Call, Reply, TTL};
 use crate::toy::{self, Toy};
 use crate::wire::Message;
 
@@ -210,7 +210,10 @@ impl Host {
             return;
         };
         let mine = hosted.placement(&self.me);
+        let looks_back = cx.has(Mutation::ThawByLookUp);
         match (&mut hosted.stage, reply) {
+            // Of when it was missing.
+            (Stage::TakingBack(_), _) if !looks_back => {}
             (Stage::TakingBack(asked) | Stage::Missing(asked, _), None) => *asked = false,
             (Stage::Missing(..), Some(Reply::Found(None))) => {
                 if hosted.said_at >= self.changed_at {
@@ -218,9 +221,9 @@ impl Host {
                     self.drop_room(room, cx);
                     return;
                 }
-                hosted.replace = Some(false);
-                if !hosted.is_refused {
-                    self.renew(room, cx);
+                match hosted.is_refused {
+                    true => hosted.replace = Some(false),
+                    false => hosted.doubt_until(cx.wire.now + TTL + VIEW_LASTS),
                 }
             }
             (stage @ Stage::Missing(..), Some(Reply::Found(Some(found)))) if found == mine => {

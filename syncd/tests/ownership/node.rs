@@ -10,7 +10,7 @@ use syncd::ownership::claims::{Act, Answer, Claims, VIEW_LASTS, View};
 use syncd::ownership::journal::{OwnJournal, Request};
 
 use crate::history::{History, Link};
-use crate::hosted::{Doubt, Effect, Hosted, Prepared, Stage};
+use crate::hosted::{Effect, Hosted, Prepared, Stage};
 use crate::mutation::Mutation;
 use crate::store::{Call, Reply, ServerIndex, TTL};
 use crate::toy::{self, Command, Entry};
@@ -264,7 +264,7 @@ impl Host {
     /// that is over would be placed again.
     fn say_again(&mut self) {
         for hosted in self.rooms.values_mut() {
-            if hosted.is_placed() && !hosted.is_held() {
+            if hosted.is_sure() {
                 hosted.replace = Some(false);
             }
         }
@@ -275,12 +275,7 @@ impl Host {
     /// which nobody does are ours, with another history from then on.
     fn doubt_all(&mut self, at: Timestamp) {
         for hosted in self.rooms.values_mut().filter(|hosted| hosted.is_placed()) {
-            hosted.replace = None;
-            hosted.doubt = Some(Doubt {
-                at,
-                is_asked: false,
-                is_settled: false,
-            });
+            hosted.doubt_until(at);
         }
     }
 

@@ -313,8 +313,8 @@ struct Server {
     log: VecDeque<(Timestamp, Timestamp, Call)>,
     /// When the replica has everything.
     caught_up: Timestamp,
-    /// Its replica has become another's primary.
-    is_alone: bool,
+    /// When its replica became the primary.
+    alone: Option<Timestamp>,
     /// When it stopped serving.
     died: Option<Timestamp>,
 }
@@ -364,7 +364,7 @@ impl Store {
             state,
             log: VecDeque::new(),
             caught_up,
-            is_alone: false,
+            alone: None,
             died: None,
         });
     }
@@ -403,7 +403,7 @@ impl Store {
             return Some((reply, now));
         }
         let at = server.caught_up.max(now);
-        (!server.is_alone && at <= now + LONGEST_WAIT).then_some((reply, at))
+        (server.alone.is_none() && at <= now + LONGEST_WAIT).then_some((reply, at))
     }
 
     /// Whether `server` is there.
@@ -411,9 +411,12 @@ impl Store {
         self.servers[server.0].died.is_none()
     }
 
-    /// Whether `server` still lived at `at`, when it was to answer.
-    pub(crate) fn gave(&self, server: ServerIndex, at: Timestamp) -> bool {
-        self.servers[server.0].died.is_none_or(|died| at <= died)
+    /// Whether `server` could answer `call` at `at`: it lived, and its replica followed it.
+    pub(crate) fn gave(&self, server: ServerIndex, call: &Call, at: Timestamp) -> bool {
+        let server = &self.servers[server.0];
+        let is_alone = server.alone.is_some_and(|alone| alone < at);
+        let waited = self.waits && call.is_durable();
+        server.died.is_none_or(|died| at <= died) && !(is_alone && waited)
     }
 
     /// Whether anybody is served.
@@ -427,7 +430,7 @@ impl Store {
         let server = self.servers.last_mut().expect("there is a primary");
         server.replicate(now, self.mutation);
         server.died = (!old_lives).then_some(now);
-        server.is_alone = true;
+        server.alone = Some(now);
         let state = server.replica.clone();
         self.begin(state, now + RESYNC);
     }

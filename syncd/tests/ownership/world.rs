@@ -246,7 +246,7 @@ impl World {
             }
             Event::ToNode(_, message) => host.handle(*message, cx),
             Event::Answer(sent, reply) if sent.life == host.life => {
-                let reply = reply.filter(|(_, at)| self.store.gave(sent.server, *at));
+                let reply = reply.filter(|(_, at)| self.store.gave(sent.server, &sent.call, *at));
                 cx.wire
                     .trace(|| format!("{} <- {:?}: {:?}", host.me, sent.call, reply));
                 host.handle_answer(*sent, reply.map(|(reply, _)| reply), cx);

@@ -283,9 +283,10 @@ impl Dead {
         acts: &mut VecDeque<Act>,
     ) -> Room {
         match placement {
+            // It is ours, and is claimed again: only that waits for the replica.
             Some(placement) if placement == claim.to(look.me) => {
-                acts.push_back(Act::Adopt { room, placement });
-                Room::Waits(look.now + LOOK_AGAIN)
+                let is_stale = false;
+                Room::Prepared(Claim { is_stale, ..claim }, look.now)
             }
             Some(placement) if placement == claim.from && !claim.is_stale => {
                 Room::Prepared(claim, look.now)
