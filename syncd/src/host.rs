@@ -245,7 +245,8 @@ impl Host {
     /// are ours.
     pub(crate) fn placed(&self) -> Vec<(RoomId, Generation)> {
         let directory = self.directory.lock();
-        let open = directory.rooms.iter().filter(|(_, place)| !place.over);
+        let ours = |place: &Place| !place.over && !place.offered;
+        let open = directory.rooms.iter().filter(|(_, place)| ours(place));
         open.map(|(room, place)| (*room, place.generation))
             .collect()
     }
