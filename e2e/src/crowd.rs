@@ -123,6 +123,12 @@ impl Crowd {
         self.members.iter().map(look).collect()
     }
 
+    /// Connections that were lost so far.
+    pub fn losses(&self) -> usize {
+        let look = |member: &Member| member.record.lock().losses();
+        self.members.iter().map(look).sum()
+    }
+
     /// What everyone has seen so far.
     pub fn histories(&self) -> Vec<History> {
         let copy = |member: &Member| member.record.lock().history().clone();
@@ -168,9 +174,9 @@ impl Crowd {
             .await
     }
 
-    /// Tells everyone to stop, waits until they have, and gives what they saw. Who has not stopped
-    /// in time is not waited for: the histories show it.
-    pub async fn finish(self, patience: Duration) -> Vec<History> {
+    /// Tells everyone to stop, waits until they have, and gives when that was and what they saw. Who
+    /// has not stopped in time is not waited for: the histories show it.
+    pub async fn finish(self, patience: Duration) -> (Duration, Vec<History>) {
         self.stop();
         let done = |crowd: &Self| {
             let mut members = crowd.members.iter();
@@ -178,7 +184,7 @@ impl Crowd {
         };
         // The check of the histories tells of those who have not.
         let _ = self.until("everyone has stopped", patience, done).await;
-        self.histories()
+        (self.now(), self.histories())
     }
 
     fn impatient(&self, what: &str, patience: Duration) -> Impatient {

@@ -16,6 +16,7 @@ use client::address::Address;
 use engine::NodeKind;
 use protocol::random::Random;
 use rustix::process::Signal;
+use serde::Serialize;
 
 pub use settings::{FleetOptions, Lease};
 
@@ -36,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const PORTS: std::ops::Range<u64> = 10_000..30_000;
 
 /// Names a node of a fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct NodeRef {
     /// What it is.
     pub kind: NodeKind,
@@ -121,6 +122,18 @@ impl Fleet {
     /// The names of all nodes: gateways, matchers, syncds.
     pub fn names(&self) -> Vec<NodeRef> {
         self.nodes.iter().map(|node| node.name).collect()
+    }
+
+    /// Starts one more syncd and waits until it is ready; gives its name.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn add_syncd(&mut self) -> Result<NodeRef, StartError> {
+        let name = NodeRef::syncd(self.options.syncds);
+        self.options.syncds += 1;
+        self.nodes.push(Node::new(name));
+        self.restart(name)?;
+        Ok(name)
     }
 
     /// The gateways' public addresses, which stay the same.

@@ -9,8 +9,10 @@
 //! - [`fleet`]: many of them over a shared Redis, any of which can fail; [`store`]: that Redis
 //! - [`crowd`]: players that race until they are told to stop; [`history`]: what they saw, and the
 //!   rules that it is held against
+//! - [`chaos`]: all of that while things fail by a seed
 //! - [`proxy`]: a network that is slow, stalls, goes silent, is cut or refuses
 
+pub mod chaos;
 pub mod crowd;
 pub mod deployment;
 pub mod failover;

@@ -8,6 +8,9 @@ use engine::{Engine, EngineError};
 use serde::Serialize;
 use servers::{Cluster, RedisServer, Sentinel};
 
+/// The primary of a Cluster that has this key is the one that faults hit.
+const KEY: &str = "fault";
+
 /// What kind of Redis there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +65,78 @@ impl Store {
             "urls = {:?}\ntopology = \"{topology}\"\nservice = \"{}\"\nreplicas = {}\n",
             config.urls, config.service, config.replicas
         )
+    }
+
+    /// Ends the server that takes writes, or one of them, at once.
+    pub fn kill_one(&mut self) {
+        match self {
+            Self::Single(server) => server.kill(),
+            Self::Sentinel(servers) => {
+                servers.kill_primary();
+            }
+            Self::Cluster(servers) => servers.kill_primary_of(KEY),
+        }
+    }
+
+    /// Waits until another server has taken the place of the one that was killed; of a single one
+    /// nobody does.
+    pub fn wait_until_replaced(&self) {
+        let reached = || match self {
+            Self::Single(_) => true,
+            Self::Sentinel(servers) => servers.primary().is_running(),
+            Self::Cluster(servers) => servers.primary_of(KEY).is_running(),
+        };
+        servers::wait_until("a replica takes over", || reached().then_some(()));
+    }
+
+    /// Starts again what was killed: a single server with what it had confirmed, any other as a
+    /// replica. Comes back when all is whole.
+    pub fn bring_back(&mut self) {
+        match self {
+            Self::Single(server) => server.restart(),
+            Self::Sentinel(servers) => {
+                servers.restart_killed();
+                servers.wait_until_whole();
+            }
+            Self::Cluster(servers) => {
+                servers.restart_killed();
+                servers.wait_until_whole();
+            }
+        }
+    }
+
+    /// Kills a single server and starts it empty.
+    ///
+    /// # Panics
+    /// It is another kind: there a server that comes back empty is filled by the others.
+    pub fn restart_empty(&mut self) {
+        match self {
+            Self::Single(server) => server.restart_empty(),
+            _ => panic!("only a single server can come back empty"),
+        }
+    }
+
+    /// Freezes the server that takes writes, or one of them.
+    pub fn pause(&self) {
+        self.writable().pause();
+    }
+
+    /// Lets all go on that are frozen.
+    pub fn resume(&self) {
+        match self {
+            Self::Single(server) => server.resume(),
+            Self::Sentinel(servers) => servers.primary().resume(),
+            // Who is frozen cannot be asked which of them is.
+            Self::Cluster(servers) => servers.resume_all(),
+        }
+    }
+
+    fn writable(&self) -> &RedisServer {
+        match self {
+            Self::Single(server) => server,
+            Self::Sentinel(servers) => servers.primary(),
+            Self::Cluster(servers) => servers.primary_of(KEY),
+        }
     }
 
     /// The engine on it, for a look at what is stored. Its tasks belong to the runtime that this

@@ -17,7 +17,11 @@ usage: cargo xtask <command>
              end to end, browser
   browser    only the page and the client library in a real browser
   bench      measure what docs/BENCHMARKS.md states (release build, some minutes)
+             bench survive [syncd gateway drain cuts sessions journal]: what players see of a
+             failure on a shared Redis, and what surviving costs
   freeze     measure how long players see nothing when their gateway dies [PLAYERS]
+  chaos      everything fails while players race, by seed: [--seeds N] [--seed S] [--players P]
+             [--faults F] [--redis single|sentinel|cluster]; reports in target/chaos
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";
 
@@ -27,8 +31,10 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test(),
         ["browser"] => browser::test(),
+        ["bench", "survive", rest @ ..] => bench::run("survive", rest),
         ["bench", rest @ ..] => bench::run("bench", rest),
         ["freeze", rest @ ..] => bench::run("freeze", rest),
+        ["chaos", rest @ ..] => bench::run("chaos", rest),
         ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
             eprint!("{USAGE}");

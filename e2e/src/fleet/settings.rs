@@ -73,7 +73,8 @@ impl FleetOptions {
         }
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = NodeRef> + use<> {
+    /// The names of all nodes: gateways, matchers, syncds.
+    pub fn names(&self) -> impl Iterator<Item = NodeRef> + use<> {
         let gateways = (0..self.gateways).map(NodeRef::gateway);
         let matchers = (0..self.matchers).map(NodeRef::matcher);
         let syncds = (0..self.syncds).map(NodeRef::syncd);

@@ -63,7 +63,10 @@ pub struct Recorder {
     phase: Phase,
     is_live: bool,
     is_racing: bool,
+    losses: usize,
+    /// The room that was entered last.
     room: Option<RoomId>,
+    has_left: bool,
     durable: InputSeq,
 }
 
@@ -75,7 +78,9 @@ impl Recorder {
             phase: Phase::Session,
             is_live: false,
             is_racing: false,
+            losses: 0,
             room: None,
+            has_left: false,
             durable: InputSeq(0),
         }
     }
@@ -98,14 +103,19 @@ impl Recorder {
         self.is_racing
     }
 
-    /// Says so.
+    /// Connections that were lost.
+    pub fn losses(&self) -> usize {
+        self.losses
+    }
+
+    /// Says whether the car is under way.
     pub fn set_racing(&mut self, is_racing: bool) {
         self.is_racing = is_racing;
     }
 
     /// The room that the player is in.
     pub fn room(&self) -> Option<RoomId> {
-        self.room
+        self.room.filter(|_| !self.has_left)
     }
 
     /// The player asked for a match.
@@ -118,12 +128,13 @@ impl Recorder {
     pub fn entering(&mut self) {
         self.phase = Phase::Room;
         self.room = None;
+        self.has_left = false;
     }
 
-    /// The player left a room.
+    /// The player left a room. What it had been told before may still come.
     pub fn left(&mut self, at: Duration, room: RoomId) {
         self.phase = Phase::Match;
-        self.room = None;
+        self.has_left = true;
         self.add(at, What::Left { room });
     }
 
@@ -145,6 +156,7 @@ impl Recorder {
             }
             SessionEvent::Lost { code } => {
                 self.add(at, What::Lost { code: *code });
+                self.losses += 1;
                 self.is_live = false;
             }
             SessionEvent::Restored { freeze } => self.add(at, What::Restored { freeze: *freeze }),
@@ -170,7 +182,7 @@ impl Recorder {
             }
             SessionEvent::Refused(error) => self.add(at, refused(error)),
             // What is given up on the way out of a room is settled by nobody's fault.
-            SessionEvent::InputsGivenUp(range) if self.room.is_some() => {
+            SessionEvent::InputsGivenUp(range) if self.room().is_some() => {
                 let (from, to) = (range.from, range.to);
                 self.add(at, What::GivenUp { from, to });
             }

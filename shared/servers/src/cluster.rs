@@ -60,6 +60,12 @@ impl Cluster {
         self.servers[index].kill();
     }
 
+    /// Lets every node go on that is frozen.
+    pub fn resume_all(&self) {
+        let running = self.servers.iter().filter(|server| server.is_running());
+        running.for_each(RedisServer::resume);
+    }
+
     /// Starts again what was killed: it comes back as a replica, if it has been replaced.
     pub fn restart_killed(&mut self) {
         let dead = self
