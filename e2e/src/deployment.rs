@@ -24,13 +24,17 @@ pub struct Deployment {
 const GATEWAYS: [&str; 2] = ["gateway-1", "gateway-2"];
 
 /// What makes a race short and people's alone: eight players, one lap, a second's countdown.
-const MODES: &str = r#"
+fn modes(laps: u32) -> String {
+    format!(
+        r#"
 [matcher.modes.race]
 game = "race"
-players = { min = 8, max = 8 }
+players = {{ min = 8, max = 8 }}
 bots = false
-settings = { laps = 1, countdown = "1s" }
-"#;
+settings = {{ laps = {laps}, countdown = "1s" }}
+"#
+    )
+}
 
 /// No settings by environment.
 pub const NO_ENVIRONMENT: [(&str, &str); 0] = [];
@@ -42,6 +46,14 @@ impl Deployment {
     /// # Errors
     /// [`StartError`], with the log of the process that did not start.
     pub fn start(binary: &Path, folder: &Path) -> Result<Self, StartError> {
+        Self::with_laps(binary, folder, 1)
+    }
+
+    /// The same with races of so many laps.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn with_laps(binary: &Path, folder: &Path, laps: u32) -> Result<Self, StartError> {
         let starter = Starter { binary, folder };
         let key = folder.join("signing.key");
         write(&key, &[7; 32])?;
@@ -51,8 +63,9 @@ impl Deployment {
         let _ = write!(
             config,
             "[matcher]\nnode = \"matcher-1\"\nlisten = \"127.0.0.1:0\"\n\
-             nodes = [{{ name = \"syncd-1\", endpoint = \"{}\" }}]\n{MODES}",
-            syncd.url()
+             nodes = [{{ name = \"syncd-1\", endpoint = \"{}\" }}]\n{}",
+            syncd.url(),
+            modes(laps)
         );
         let matcher = starter.start("matcher", "matcher", &config)?;
         let mut gateways = Vec::new();
@@ -106,6 +119,11 @@ impl Deployment {
             .iter()
             .map(Process::address_for_clients)
             .collect()
+    }
+
+    /// The only syncd.
+    pub fn syncd(&self) -> &Process {
+        &self.syncd
     }
 
     /// What the processes logged, for a test that fails.
