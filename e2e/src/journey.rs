@@ -7,9 +7,10 @@ use std::time::Duration;
 use client::address::Address;
 use client::login;
 use client::{Client, Options};
+use protocol::close::CloseCode;
 use protocol::control::{ClientMessage, QueueJoin};
 use protocol::id::{Channel, Epoch, Offset, RoomId};
-use protocol::session::SessionEvent;
+use protocol::session::{Ended, SessionEvent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -37,6 +38,8 @@ pub struct Seen {
     pub rooms: Vec<RoomId>,
     /// For each attach of the room channel, whether it continued the one before.
     pub attaches: Vec<(Epoch, bool)>,
+    /// Where each history begins that this client knows nothing of from before.
+    begins: BTreeMap<(Channel, Epoch), Offset>,
     /// Every event that took effect, by channel and history, in order of arrival.
     pub events: Vec<(Channel, Epoch, Offset, GameEvent)>,
     /// Snapshots that arrived.
@@ -53,11 +56,22 @@ pub struct Seen {
     pub failure: Option<String>,
 }
 
+/// What happens to a player on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mishap {
+    /// The connection is cut, as a network does.
+    Cut,
+    /// The page is loaded anew: nobody says goodbye, and nothing is kept.
+    Refresh,
+    /// The same player opens the game elsewhere, while it is still open here.
+    OtherDevice,
+}
+
 /// A player under way.
 #[derive(Debug)]
 pub struct Journey {
     seen: watch::Receiver<Seen>,
-    cut: mpsc::Sender<()>,
+    mishaps: mpsc::Sender<Mishap>,
     task: JoinHandle<()>,
 }
 
@@ -65,19 +79,23 @@ impl Journey {
     /// Sends a player on its way.
     pub fn start(plan: Plan) -> Self {
         let (tell, seen) = watch::channel(Seen::default());
-        let (cut, cuts) = mpsc::channel(1);
+        let (tell_mishap, mishaps) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             let outcome = Traveller {
                 plan,
                 tell: tell.clone(),
             }
-            .travel(cuts)
+            .travel(mishaps)
             .await;
             if let Err(failure) = outcome {
                 tell.send_modify(|seen| seen.failure = Some(failure));
             }
         });
-        Self { seen, cut, task }
+        Self {
+            seen,
+            mishaps: tell_mishap,
+            task,
+        }
     }
 
     /// Waits until what was seen fits `wanted`, or the journey fails.
@@ -99,8 +117,23 @@ impl Journey {
 
     /// Cuts the connection, as a network does.
     pub async fn cut(&self) {
-        // A journey that is over has nothing to cut.
-        let _ = self.cut.send(()).await;
+        self.suffer(Mishap::Cut).await;
+    }
+
+    /// Starts the client anew without a word to the server. What was seen begins anew, too.
+    pub async fn refresh(&self) {
+        self.suffer(Mishap::Refresh).await;
+    }
+
+    /// Starts another client of the same player, which has to replace this one. What was seen
+    /// begins anew, too.
+    pub async fn change_device(&self) {
+        self.suffer(Mishap::OtherDevice).await;
+    }
+
+    async fn suffer(&self, mishap: Mishap) {
+        // To a journey that is over nothing happens any more.
+        let _ = self.mishaps.send(mishap).await;
     }
 
     /// Waits for the result.
@@ -124,16 +157,8 @@ struct Traveller {
 }
 
 impl Traveller {
-    async fn travel(self, mut cuts: mpsc::Receiver<()>) -> Result<(), String> {
-        let first = self
-            .plan
-            .targets
-            .first()
-            .ok_or("no address to connect to")?;
-        let login = login::guest(first, &self.plan.device, "Racer")
-            .await
-            .map_err(|error| error.to_string())?;
-        let mut client = Client::connect(Options::new(self.plan.targets.clone(), login.token));
+    async fn travel(self, mut mishaps: mpsc::Receiver<Mishap>) -> Result<(), String> {
+        let mut client = self.connect().await?;
         let mut racer = Racer::new(self.plan.seed);
         let mut queued = false;
         let mut beat = tokio::time::interval(INPUT_EVERY);
@@ -144,8 +169,21 @@ impl Traveller {
                     client.input(racer.steps()).await;
                     continue;
                 }
-                Some(()) = cuts.recv() => {
-                    client.cut().await;
+                Some(mishap) = mishaps.recv() => {
+                    match mishap {
+                        Mishap::Cut => client.cut().await,
+                        Mishap::Refresh => {
+                            drop(client);
+                            client = self.start_again().await?;
+                            racer = Racer::new(self.plan.seed);
+                        }
+                        Mishap::OtherDevice => {
+                            let first = client;
+                            client = self.start_again().await?;
+                            racer = Racer::new(self.plan.seed);
+                            replaced(first).await?;
+                        }
+                    }
                     continue;
                 }
             };
@@ -169,6 +207,22 @@ impl Traveller {
         Ok(())
     }
 
+    async fn connect(&self) -> Result<Client, String> {
+        let first = self.plan.targets.first();
+        let first = first.ok_or("no address to connect to")?;
+        let login = login::guest(first, &self.plan.device, "Racer")
+            .await
+            .map_err(|error| error.to_string())?;
+        let options = Options::new(self.plan.targets.clone(), login.token);
+        Ok(Client::connect(options))
+    }
+
+    /// A client that knows nothing of the one before.
+    async fn start_again(&self) -> Result<Client, String> {
+        self.tell.send_modify(|seen| *seen = Seen::default());
+        self.connect().await
+    }
+
     fn note(&self, event: &SessionEvent, is_racing: bool) -> Result<(), String> {
         let mut outcome = Ok(());
         self.tell.send_modify(|seen| {
@@ -186,8 +240,12 @@ impl Seen {
             SessionEvent::Snapshot(_) => self.snapshots += 1,
             SessionEvent::Lost { .. } => self.losses += 1,
             SessionEvent::Restored { freeze } => self.freezes.push(*freeze),
-            SessionEvent::Channel(attached) if attached.ch == Channel::Room => {
-                self.attaches.push((attached.epoch, attached.recovered));
+            SessionEvent::Channel(attached) => {
+                let history = (attached.ch, attached.epoch);
+                self.begins.entry(history).or_insert(attached.offset);
+                if attached.ch == Channel::Room {
+                    self.attaches.push((attached.epoch, attached.recovered));
+                }
             }
             SessionEvent::Ended(why) => return Err(format!("the session ended: {why:?}")),
             SessionEvent::Malformed(what) => return Err(format!("malformed: {what}")),
@@ -218,8 +276,10 @@ impl Seen {
     pub fn check_history(&self) -> Result<(), String> {
         let mut last: BTreeMap<(Channel, Epoch), Offset> = BTreeMap::new();
         for (channel, epoch, offset, event) in &self.events {
-            let before = last.insert((*channel, *epoch), *offset);
-            if offset.0 != before.map_or(1, |before| before.0 + 1) {
+            let history = (*channel, *epoch);
+            let before = last.insert(history, *offset);
+            let before = before.or_else(|| self.begins.get(&history).copied());
+            if before.is_none_or(|before| offset.0 != before.0 + 1) {
                 return Err(format!(
                     "{channel:?} {epoch}/{offset} after {before:?}: {event:?}"
                 ));
@@ -254,6 +314,19 @@ impl Seen {
             .filter(shared)
             .collect()
     }
+}
+
+/// Waits until a client is told that another one of its player has taken its place.
+async fn replaced(mut client: Client) -> Result<(), String> {
+    while let Some(event) = client.next().await {
+        if let SessionEvent::Ended(why) = event {
+            return match why {
+                Ended::Closed(Some(code)) if code == CloseCode::Replaced.code() => Ok(()),
+                why => Err(format!("the first device's session ended: {why:?}")),
+            };
+        }
+    }
+    Err("the first device's session ended without a word".to_owned())
 }
 
 fn is_match_channel(event: &SessionEvent) -> bool {

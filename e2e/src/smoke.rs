@@ -60,7 +60,8 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Case)) -> Vec<Case> {
     .await);
     let race = race::whole(options);
     add(case(
-        "a race is found, driven, cut, resumed and finished",
+        "a race is found, driven, cut, resumed, returned to by a refresh and from another device, \
+         and finished",
         patience,
         race,
     )

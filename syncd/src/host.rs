@@ -278,10 +278,10 @@ impl Host {
         self.post(room, Mail::Thaw(room)).await;
     }
 
-    /// Every room begins new histories: nobody continues what was told until now.
-    pub(crate) async fn break_histories(&self) {
+    /// Every room begins new histories for those who have not been here since before `since`.
+    pub(crate) async fn break_histories(&self, since: Instant) {
         for mailbox in &self.mailboxes {
-            let _ = mailbox.send(Mail::BreakHistories).await;
+            let _ = mailbox.send(Mail::BreakHistories(since)).await;
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) enum Mail {
         to: Option<(NodeId, Generation)>,
     },
     /// Nobody is to continue what rooms have told until now.
-    BreakHistories,
+    BreakHistories(Instant),
     /// The node has a new incarnation, with this journal and no rooms.
     Journal(Arc<Journal>),
     /// A gateway says something of a session.
@@ -169,7 +169,7 @@ impl Worker {
                 Ok(Mail::Freeze { room, reply }) => self.freeze(room, reply),
                 Ok(Mail::Thaw(room)) => self.thaw(room),
                 Ok(Mail::Moved { room, to }) => self.moved(room, to.as_ref()),
-                Ok(Mail::BreakHistories) => self.break_histories(),
+                Ok(Mail::BreakHistories(since)) => self.break_histories(since),
                 Ok(Mail::Journal(journal)) => self.begin_journal(journal),
                 Ok(Mail::Gateway { link, inbound }) => self.take(&link, inbound),
                 Err(_) => return,

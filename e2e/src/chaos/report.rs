@@ -154,9 +154,8 @@ impl Freezes {
     /// The longest freeze of each player that lasted at `from` or began after it, and not by what
     /// happened at `until`.
     pub fn of(histories: &[History], from: Duration, until: Duration) -> Self {
-        let within = |(at, lasted): &(Duration, Duration)| {
-            *at + BEFORE < until && *at + *lasted >= from
-        };
+        let within =
+            |(at, lasted): &(Duration, Duration)| *at + BEFORE < until && *at + *lasted >= from;
         let longest = |history: &History| history.freezes().filter(within).map(|it| it.1).max();
         Self::of_all(histories.iter().filter_map(longest).collect())
     }

@@ -1,34 +1,50 @@
-//! The long case: two players race, and one of them loses its connection on the way.
+//! The long case: two players race, and lose their connection, their page, their device on the way.
 
 use super::Options;
 use super::cases::expect;
 use crate::journey::{Journey, Plan, Seen};
 
 pub(super) async fn whole(options: &Options) -> Result<(), String> {
+    let mut refreshed = Journey::start(plan(options, 1));
+    let mut moved = Journey::start(plan(options, 2));
+    refreshed.until(|seen| seen.is_racing).await?;
+    refreshed.cut().await;
+    let cut = refreshed.until(|seen| !seen.freezes.is_empty()).await?;
+    cut.check_history()?;
+    let first = moved.until(|seen| seen.is_racing).await?;
+    refreshed.refresh().await;
+    moved.change_device().await;
+    let (refreshed, moved) = tokio::join!(refreshed.finish(), moved.finish());
+    returned(&cut, &refreshed?, "a refresh")?;
+    returned(&first, &moved?, "another device")
+}
+
+/// What has to hold for everyone who raced, and lost all that the client knew on the way.
+fn returned(before: &Seen, after: &Seen, way: &str) -> Result<(), String> {
+    check(after)?;
+    expect(before.rooms.len() == 1, || {
+        format!("rooms: {:?}", before.rooms)
+    })?;
+    let race = |seen: &Seen| seen.attaches.first().map(|(epoch, _)| *epoch);
+    expect(
+        race(before).is_some() && race(before) == race(after),
+        || format!("{way} leads to another race: {before:?} {after:?}"),
+    )
+}
+
+fn plan(options: &Options, number: u64) -> Plan {
     let run = std::process::id();
-    let plan = |number: u64| Plan {
+    Plan {
         targets: options.targets.clone(),
         mode: options.mode.clone(),
         device: format!("smoke-racer-{number}-{run}"),
         seed: number,
-    };
-    let mut cut = Journey::start(plan(1));
-    let plain = Journey::start(plan(2));
-    cut.until(|seen| seen.is_racing).await?;
-    cut.cut().await;
-    let (cut, plain) = tokio::join!(cut.finish(), plain.finish());
-    let (cut, plain) = (cut?, plain?);
-    check(&cut)?;
-    check(&plain)?;
-    expect(!cut.freezes.is_empty(), || {
-        "the cut connection was never told as restored".to_owned()
-    })
+    }
 }
 
-/// What has to hold for everyone who raced.
+/// What has to hold for whoever races.
 fn check(seen: &Seen) -> Result<(), String> {
     seen.check_history()?;
-    expect(seen.rooms.len() == 1, || format!("rooms: {:?}", seen.rooms))?;
     expect(seen.snapshots > 50, || {
         format!("only {} snapshots", seen.snapshots)
     })?;

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use chassis::backoff::Backoff;
 use chassis::readiness::Condition;
 use chassis::telemetry::Chain;
+use engine::placements::SETTLED;
 use engine::{EngineError, NodeRecord, Placement, Placements};
 use metrics::{Counter, Gauge, counter, gauge};
 use protocol::control::{ErrorCode, ErrorMessage};
@@ -287,10 +288,13 @@ impl Router {
             Ok(found) => {
                 self.is_silent = false;
                 self.backoff.reset();
+                let are_settled = self.stores.as_ref().is_none_or(Stores::are_settled);
                 for (room, placement) in rooms.iter().zip(found) {
                     let answer = match placement {
                         Some(placement) => Answer::At(placement.owner),
-                        None => Answer::Nowhere,
+                        None if are_settled => Answer::Nowhere,
+                        // Its owner is about to say it again, if there is one.
+                        None => Answer::Silence,
                     };
                     self.routing.answer(*room, &answer);
                 }
@@ -347,6 +351,11 @@ impl Router {
 }
 
 impl Stores {
+    /// Whether a room that is not placed is over.
+    fn are_settled(&self) -> bool {
+        self.placements.steady_for() >= SETTLED
+    }
+
     /// Waits until leases have changed. Cancel safe.
     async fn changed(&mut self) {
         tokio::select! {

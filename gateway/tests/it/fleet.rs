@@ -1,11 +1,13 @@
 //! A gateway that finds its nodes by leases, and the nodes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::memory::{MemoryLeases, MemoryPlacements};
-use engine::{Incarnation, Leases, Load, NodeKind, NodeRecord, Placement, Placements};
+use engine::{
+    BoxFuture, EngineError, Incarnation, Leases, Load, NodeKind, NodeRecord, Placement, Placements,
+};
 use pixelrush_gateway::Origins;
 use protocol::id::{Channel, Generation, NodeId, PlayerId, RoomId};
 use rpc::transport::Names;
@@ -18,11 +20,59 @@ use super::rig::{ROOM, Rig};
 /// Longer than any test.
 const TTL: Duration = Duration::from_secs(600);
 
+/// Placements that may have lost what was written last.
+#[derive(Default)]
+struct AfterFailover {
+    inner: MemoryPlacements,
+    is_fresh: AtomicBool,
+}
+
+impl Placements for AfterFailover {
+    fn place<'a>(
+        &'a self,
+        room: RoomId,
+        placement: &'a Placement,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        self.inner.place(room, placement)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        room: RoomId,
+        from: &'a Placement,
+        to: &'a Placement,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        self.inner.claim(room, from, to)
+    }
+
+    fn find<'a>(
+        &'a self,
+        rooms: &'a [RoomId],
+    ) -> BoxFuture<'a, Result<Vec<Option<Placement>>, EngineError>> {
+        self.inner.find(rooms)
+    }
+
+    fn remove(
+        &self,
+        room: RoomId,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.inner.remove(room, generation)
+    }
+
+    fn steady_for(&self) -> Duration {
+        match self.is_fresh.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => Duration::MAX,
+        }
+    }
+}
+
 /// A gateway, its stores, and the first node of each kind.
 pub(crate) struct Fleet {
     pub(crate) rig: Rig,
     leases: Arc<MemoryLeases>,
-    placements: Arc<MemoryPlacements>,
+    placements: Arc<AfterFailover>,
     /// Of the room of the scouts.
     terms: AtomicU64,
 }
@@ -31,7 +81,7 @@ impl Fleet {
     /// `matcher-1` and `syncd-1` are there, and [`ROOM`] is on the latter.
     pub(crate) async fn start() -> Self {
         let leases = Arc::new(MemoryLeases::new());
-        let placements = Arc::new(MemoryPlacements::new());
+        let placements = Arc::<AfterFailover>::default();
         let first = Generation(1);
         let (matcher, record) = node("matcher-1", first).await;
         leases.renew(&record, TTL).await.unwrap();
@@ -78,6 +128,12 @@ impl Fleet {
             generation: Generation(term),
         };
         self.placements.place(room, &placement).await.unwrap();
+    }
+
+    /// The placements have been replaced just now, or have been the same for long.
+    pub(crate) fn set_settled(&self, is_settled: bool) {
+        let is_fresh = !is_settled;
+        self.placements.is_fresh.store(is_fresh, Ordering::Relaxed);
     }
 
     /// A room is over.

@@ -253,6 +253,19 @@ async fn a_room_that_is_over_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_room_that_is_not_placed_just_after_a_failover_is_not_over() {
+    let fleet = Fleet::start().await;
+    let player = fleet.racer("Ada").await;
+    let second = fleet.add("syncd-2", 1).await;
+    fleet.set_settled(false);
+    fleet.end(ROOM).await;
+    fleet.rig.room.vanish();
+    fleet.linked("syncd-2").await; // by then it has been looked up in vain
+    fleet.place(ROOM, ("syncd-2", 1), 2).await;
+    second.attached(player.id, 1).await;
+}
+
+#[tokio::test]
 async fn a_newcomer_to_a_room_out_of_reach_is_answered_in_time() {
     let fleet = Fleet::start().await;
     let mut player = Player::join(&fleet.rig, "Ada").await;

@@ -1,5 +1,7 @@
 //! Placements: which node runs a room.
 
+use std::time::Duration;
+
 use protocol::id::{Generation, RoomId};
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +66,17 @@ pub trait Placements: Send + Sync + 'static {
         room: RoomId,
         generation: Generation,
     ) -> BoxFuture<'_, Result<(), EngineError>>;
+
+    /// For how long the store has been the same without a break. Shortly after a fail-over rooms
+    /// may be missing whose owners are about to place them again: within [`SETTLED`] that a room
+    /// is nowhere says nothing.
+    fn steady_for(&self) -> Duration {
+        Duration::MAX
+    }
 }
+
+/// Owners have placed their rooms again within this time after a fail-over, if they live.
+pub const SETTLED: Duration = Duration::from_secs(3);
 
 /// Most rooms that are placed at once.
 pub const MAX_ROOMS: usize = 1_000_000;

@@ -1,6 +1,7 @@
 //! What a node says again when the store may have lost it: where its rooms are. And what it does
 //! when it cannot know whether it was replaced in a store that is gone: its rooms begin new
-//! histories, so that nobody goes on in one that another owner may have told otherwise.
+//! histories for everyone whom another owner may have told something. That is not so for a player
+//! who has been attached here all the time, as a player is attached to one node only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub(crate) struct SayAgain {
     repairs: u64,
     /// Placements are said again once the journal has answered this often.
     due: Option<u64>,
-    /// The lease has ended since the journal was last known to be ours.
-    has_lapsed: bool,
+    /// When the lease ended, if it has since the journal was last known to be ours.
+    lapsed_at: Option<Instant>,
 }
 
 impl SayAgain {
@@ -49,7 +50,7 @@ impl SayAgain {
             lineage: None,
             repairs: 0,
             due: None,
-            has_lapsed: false,
+            lapsed_at: None,
         }
     }
 
@@ -68,7 +69,9 @@ impl SayAgain {
                     if changed.is_err() {
                         return;
                     }
-                    self.has_lapsed |= *lease.borrow_and_update() == LeaseState::Lapsed;
+                    if *lease.borrow_and_update() == LeaseState::Lapsed {
+                        self.lapsed_at.get_or_insert_with(Instant::now);
+                    }
                 }
                 _ = look.tick() => {
                     let answers = progress.borrow().answers;
@@ -86,17 +89,17 @@ impl SayAgain {
             }
             if now.repairs > self.repairs {
                 self.repairs = now.repairs;
-                if std::mem::take(&mut self.has_lapsed) {
+                if let Some(since) = self.lapsed_at.take() {
                     tracing::warn!(
-                        "the store is another one, and this node may have been replaced in the last: its rooms begin new histories"
+                        "the store is another one, and this node may have been replaced in the last: who has not been here all the time gets a new history"
                     );
-                    self.host.break_histories().await;
+                    self.host.break_histories(since).await;
                 }
                 self.due = Some(now.answers);
             }
             if self.due.is_some_and(|due| now.answers >= due) {
                 self.due = None;
-                self.has_lapsed = false;
+                self.lapsed_at = None;
                 self.say().await;
             }
         }

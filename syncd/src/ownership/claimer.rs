@@ -170,7 +170,7 @@ impl Claimer {
             }
         };
         if is_suspect {
-            restored.break_histories(|| Epoch(rand::random_range(1..=u32::MAX)));
+            restored.break_histories(|_| true, || Epoch(rand::random_range(1..=u32::MAX)));
         }
         meters::restored(began.elapsed());
         let journal = self.journal.clone();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::member::{Member, SavedMember};
 use super::tape::Tape;
 use super::{EndReason, Room, RoomSetup};
-use crate::game::{DIGEST, RestoreError, digest, load, store};
+use crate::game::{DIGEST, RestoreError, Seat, digest, load, store};
 use crate::games::Games;
 
 /// Of a checkpoint, raised when its layout changes.
@@ -115,13 +115,19 @@ impl Room {
         self.members.iter_mut().for_each(Member::hang_up);
     }
 
-    /// Ends every history: whoever attaches next, in whatever way, gets a new one and whole
-    /// state. For a room that may lack the end of what it has told. `epoch` draws a new name for
-    /// each.
-    pub fn break_histories(&mut self, mut epoch: impl FnMut() -> Epoch) {
-        for member in &mut self.members {
-            member.hang_up();
-            member.log.end_history(epoch());
+    /// Ends the histories of these seats: whoever attaches next, in whatever way, gets a new one
+    /// and whole state. For a room that may lack the end of what was told. `epoch` draws a new
+    /// name for each.
+    pub fn break_histories(
+        &mut self,
+        breaks: impl Fn(Seat) -> bool,
+        mut epoch: impl FnMut() -> Epoch,
+    ) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if breaks(Seat(index as u16)) {
+                member.hang_up();
+                member.log.end_history(epoch());
+            }
         }
     }
 }

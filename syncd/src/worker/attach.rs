@@ -39,7 +39,7 @@ impl Worker {
                 .batch(link, Some(id))
                 .refused(session, attempt, &room_unknown()),
             Some(Applied::Attached { seat, previous }) => {
-                let before = hosted.attached[seat.index()].replace((link.id(), session));
+                let before = hosted.come(seat, link.id(), session);
                 if let (Some((stream, _)), Some(previous)) = (before, previous) {
                     self.cut_off((stream, id), &previous, &request.claim);
                 }

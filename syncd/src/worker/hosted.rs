@@ -19,6 +19,8 @@ pub(super) struct Hosted {
     pub(super) room: Room,
     /// By seat. `None`: not attached.
     pub(super) attached: Vec<Option<(StreamId, SessionId)>>,
+    /// By seat, when who is attached came.
+    attached_at: Vec<Option<Instant>>,
     /// Its game panicked: the room is not touched any more.
     failed: Option<Failed>,
     /// Its end is on its way to the recorder.
@@ -57,6 +59,7 @@ impl Hosted {
     pub(super) fn new(room: Room, is_adopted: bool, is_journalled: bool) -> Self {
         Self {
             attached: vec![None; room.setup().game.seats.len()],
+            attached_at: vec![None; room.setup().game.seats.len()],
             room,
             failed: None,
             reported: false,
@@ -65,6 +68,26 @@ impl Hosted {
             motion: Motion::Steps,
             return_by: is_adopted.then(|| Instant::now() + RETURN_WITHIN),
         }
+    }
+
+    /// A seat's player comes by this stream; gives by which it was here until now.
+    pub(super) fn come(
+        &mut self,
+        seat: Seat,
+        stream: StreamId,
+        session: SessionId,
+    ) -> Option<(StreamId, SessionId)> {
+        self.attached_at[seat.index()] = Some(Instant::now());
+        self.attached[seat.index()].replace((stream, session))
+    }
+
+    /// By seat, whether its player has been attached without a break since before `since`. No
+    /// other node can have told it anything since.
+    pub(super) fn stays_since(&self, since: Instant) -> Vec<bool> {
+        let seats = self.attached.iter().zip(&self.attached_at);
+        seats
+            .map(|(attached, at)| attached.is_some() && at.is_some_and(|at| at < since))
+            .collect()
     }
 
     /// Whether its game panicked.

@@ -31,7 +31,8 @@ pub(super) struct Survival {
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
     /// Histories end with the next entry.
-    breaks: bool,
+    /// except of those who are here since before then.
+    breaks: Option<Instant>,
 }
 
 /// An entry that is not confirmed.
@@ -63,7 +64,7 @@ impl Survival {
             pending: VecDeque::new(),
             confirmed: Seq(0),
             has_marks: false,
-            breaks: false,
+            breaks: None,
         }
     }
 
@@ -143,13 +144,16 @@ impl Worker {
             if hosted.has_failed() || hosted.is_frozen() {
                 continue;
             }
-            if breaks {
+            if let Some(since) = breaks {
+                let stays = hosted.stays_since(since);
                 let epoch = || Epoch(rand::random_range(1..=u32::MAX));
-                hosted.room.break_histories(epoch);
+                hosted
+                    .room
+                    .break_histories(|seat| !stays[seat.index()], epoch);
             }
             let reply = hosted.stop();
             let is_due = (hosted.room.tick().0 + id.0 as u32).is_multiple_of(CHECKPOINT_EVERY);
-            if reply.is_none() && !is_due && !breaks {
+            if reply.is_none() && !is_due && breaks.is_none() {
                 continue;
             }
             let checkpoint: Bytes = hosted.room.checkpoint().into();
@@ -169,23 +173,25 @@ impl Worker {
                 });
             }
         }
-        if breaks {
-            self.call_back();
+        if let Some(since) = breaks {
+            self.call_back(since);
         }
     }
 
-    /// Nobody continues what was told until now.
-    pub(super) fn break_histories(&mut self) {
+    /// Nobody continues what was told until now, except those who have been here since before
+    /// `since`.
+    pub(super) fn break_histories(&mut self, since: Instant) {
         if let Some(survival) = &mut self.survival {
-            survival.breaks = true;
+            survival.breaks.get_or_insert(since);
         }
     }
 
-    /// Has everybody attach again, here: to a new history.
-    fn call_back(&mut self) {
-        self.lines.drop_held();
+    /// Has everybody whose history was broken attach again, here: to a new one. What is held for
+    /// them comes to their gateways after this, and is of an attachment that is gone.
+    fn call_back(&mut self, since: Instant) {
         for (room, hosted) in &mut self.rooms {
-            for index in 0..hosted.attached.len() {
+            let stays = hosted.stays_since(since);
+            for index in (0..stays.len()).filter(|index| !stays[*index]) {
                 let seat = crate::game::Seat(index as u16);
                 let Some((stream, session)) = hosted.attached[index].take() else {
                     continue;

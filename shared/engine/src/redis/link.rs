@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Address, Settings};
+use super::discovery;
 
 /// So many calls in a row without an answer, and the connection is given up.
 const UNANSWERED: u32 = 3;
@@ -67,6 +68,8 @@ pub(super) struct Live {
     /// The server answers nothing, in contrast to a connection that broke.
     is_silent: AtomicBool,
     cut: CancellationToken,
+    /// When it came about.
+    pub(super) since: Instant,
 }
 
 impl Node {
@@ -76,7 +79,7 @@ impl Node {
         let (sender, link) = watch::channel(Link::Connecting);
         let keeper = Keeper {
             client: client.clone(),
-            must_be_primary: settings.topology == super::Topology::Sentinel,
+            settings: settings.clone(),
             deadline: settings.deadline,
             address: address.clone(),
             link: sender,
@@ -116,6 +119,14 @@ impl Node {
     /// Whether the server answers.
     pub(super) fn is_up(&self) -> bool {
         matches!(&*self.link.borrow(), Link::Up(_))
+    }
+
+    /// Since when the shared connection is there, if it is.
+    pub(super) fn up_since(&self) -> Option<Instant> {
+        match &*self.link.borrow() {
+            Link::Up(live) => Some(live.since),
+            Link::Connecting | Link::Down(_) => None,
+        }
     }
 
     /// The shared connection is of no use. The next one may lead to another server, where a name
@@ -216,7 +227,7 @@ impl Drop for Waiting<'_> {
 
 struct Keeper {
     client: Client,
-    must_be_primary: bool,
+    settings: Settings,
     deadline: Duration,
     address: Address,
     link: watch::Sender<Link>,
@@ -278,18 +289,40 @@ impl Keeper {
             unanswered: AtomicU32::new(0),
             is_silent: AtomicBool::new(false),
             cut: CancellationToken::new(),
+            since: Instant::now(),
         });
         self.probe(&live).await?;
+        if self.must_be_primary() {
+            self.ask_sentinels().await?;
+        }
         Ok(live)
     }
 
+    fn must_be_primary(&self) -> bool {
+        self.settings.topology == super::Topology::Sentinel
+    }
+
+    /// A primary that was replaced while it was down comes back as a primary, with what it had or
+    /// empty, until it hears of it. The sentinels know before it does.
+    async fn ask_sentinels(&self) -> RedisResult<()> {
+        let known = std::slice::from_ref(&self.address);
+        let ranges = discovery::discover(&self.settings, known).await?;
+        match ranges.iter().any(|range| range.node == self.address) {
+            true => Ok(()),
+            false => Err(closed("the sentinels name another primary")),
+        }
+    }
+
     async fn probe(&self, live: &Live) -> RedisResult<()> {
-        let probe = if self.must_be_primary { "ROLE" } else { "PING" };
+        let probe = match self.must_be_primary() {
+            true => "ROLE",
+            false => "PING",
+        };
         let probe = cmd(probe);
         let replies = within(self.deadline, live.send(&[&probe])).await?;
         let reply = replies.into_iter().next();
         let reply = reply.unwrap_or_else(|| Err(closed("no reply")))?;
-        if self.must_be_primary && !is_primary(&reply) {
+        if self.must_be_primary() && !is_primary(&reply) {
             return Err(closed("the server is not the primary"));
         }
         Ok(())

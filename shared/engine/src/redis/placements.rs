@@ -2,6 +2,7 @@
 //! the server's memory; one takes about 150 bytes.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use protocol::id::{Generation, RoomId};
 
@@ -35,6 +36,10 @@ impl RedisPlacements {
 }
 
 impl Placements for RedisPlacements {
+    fn steady_for(&self) -> Duration {
+        self.redis.steady_for()
+    }
+
     fn place<'a>(
         &'a self,
         room: RoomId,

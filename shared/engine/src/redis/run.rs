@@ -109,6 +109,16 @@ impl Redis {
         !nodes.is_empty() && nodes.iter().all(|node| node.is_up())
     }
 
+    /// For how long every part of Redis has answered on the same connection to the same server.
+    /// Shortly after a fail-over what was written last may still be missing.
+    pub fn steady_for(&self) -> Duration {
+        let nodes = self.0.layout.now().nodes();
+        let since = nodes.iter().map(|node| node.up_since());
+        let newest = since.collect::<Option<Vec<_>>>();
+        let newest = newest.and_then(|all| all.into_iter().max());
+        newest.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Runs one call. It may be run more than once.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Primaries that die and are replaced: by sentinels, and in a Cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pixelrush_engine::redis::{RedisConfig, Topology};
@@ -63,6 +63,43 @@ async fn works(engine: &Engine) -> bool {
         && engine.journals.open(&who, Seq(0)).await.is_ok()
         && engine.placements.find(&[RoomId(1)]).await.is_ok()
         && engine.journals.lineage().await.is_ok()
+}
+
+#[tokio::test]
+async fn a_primary_that_was_replaced_and_comes_back_empty_is_not_believed() {
+    let mut servers = Sentinel::start();
+    let engine = engine(&sentinel(&servers, 1)).await;
+    let owner = incarnation("owner");
+    let generation = Generation(1);
+    let placement = Placement { owner, generation };
+    let place = engine.placements.place(RoomId(1), &placement);
+    place.await.unwrap();
+    // Seals are waited for on the replica, which then has all that was before.
+    write_journal(&engine, "sealed").await;
+    let by = incarnation("claimant");
+    let sealed = engine.journals.seal(&incarnation("sealed"), &by).await;
+    sealed.unwrap();
+
+    servers.kill_primary();
+    until("a replica takes over", async || {
+        servers.primary().is_running()
+    })
+    .await;
+    servers.restart_killed();
+    let restarted = Instant::now();
+    let (mut answers, mut steady) = (0, Duration::ZERO);
+    while restarted.elapsed() < Duration::from_secs(3) || answers == 0 {
+        if let Ok(found) = engine.placements.find(&[RoomId(1)]).await {
+            assert_eq!(found, [Some(placement.clone())], "answer {answers}");
+            answers += 1;
+        }
+        steady = steady.max(engine.placements.steady_for());
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        steady <= restarted.elapsed() + Duration::from_secs(1),
+        "another server begins anew: {steady:?}"
+    );
 }
 
 #[tokio::test]

@@ -176,6 +176,31 @@ fn a_restored_room_tells_nobody_anything_until_they_attach() {
 }
 
 #[test]
+fn only_the_histories_that_are_to_break_do() {
+    let mut room = room("relay", 2, 1);
+    let mut players = [Player::new(0), Player::new(1)];
+    for player in &mut players {
+        room.apply(player.attach(log::Attach::Fresh, 5));
+    }
+    let mut out = Vec::new();
+    room.step(&mut out);
+    for player in &mut players {
+        out.iter().for_each(|output| player.take(output));
+    }
+    room.break_histories(|seat| seat == Seat(1), || Epoch(6));
+    for (player, stays) in players.iter_mut().zip([true, false]) {
+        room.apply(player.attach(log::Attach::Continue, 7));
+        out.clear();
+        room.step(&mut out);
+        let mut attaches = out.iter().filter_map(|output| match output {
+            Output::Attached { attached, .. } => Some(attached.recovered),
+            _ => None,
+        });
+        assert_eq!(attaches.next(), Some(stays), "{out:?}");
+    }
+}
+
+#[test]
 fn a_broken_history_is_not_continued() {
     let mut room = room("relay", 1, 1);
     let mut player = Player::new(0);
@@ -186,7 +211,7 @@ fn a_broken_history_is_not_continued() {
     let modes = [log::Attach::Continue, log::Attach::Resume(player.have)];
     for mode in modes {
         let mut restored = Room::restore(&Games::default(), &room.checkpoint()).unwrap();
-        restored.break_histories(|| Epoch(6));
+        restored.break_histories(|_| true, || Epoch(6));
         restored.apply(player.attach(mode, 7));
         out.clear();
         restored.step(&mut out);
