@@ -18,6 +18,7 @@ usage: cargo xtask <command>
   browser    only the page and the client library in a real browser
   bench      measure what docs/BENCHMARKS.md states (release build, some minutes)
   freeze     measure how long players see nothing when their gateway dies [PLAYERS]
+  sim        the simulation of room ownership, in release mode, for so many SEEDS (100000)
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["browser"] => browser::test(),
         ["bench", rest @ ..] => bench::run("bench", rest),
         ["freeze", rest @ ..] => bench::run("freeze", rest),
+        ["sim", rest @ ..] => sim(rest),
         ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
             eprint!("{USAGE}");
@@ -58,6 +60,23 @@ fn test() -> Result<(), Failed> {
     cargo(&["build", "--package", "pixelrush"])?;
     cargo(&["test", "--workspace"])?;
     browser::test()
+}
+
+fn sim(rest: &[&str]) -> Result<(), Failed> {
+    let seeds = rest.first().copied().unwrap_or("100000");
+    let test = [
+        "test",
+        "--release",
+        "--package",
+        "pixelrush-syncd",
+        "--test",
+        "ownership",
+        "--",
+        "--nocapture",
+    ];
+    run::command("cargo", &test)
+        .env("PIXELRUSH_SIM_SEEDS", seeds)
+        .run()
 }
 
 fn fuzz(rest: &[&str]) -> Result<(), Failed> {

@@ -6,6 +6,7 @@ use protocol::time::Timestamp;
 
 use crate::store::ServerIndex;
 use crate::toy::{Command, SEATS, Toy};
+use crate::wire::Report;
 
 /// How far a room is on its node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,19 @@ impl Hosted {
         Placement {
             owner: owner.clone(),
             generation: Generation(self.generation),
+        }
+    }
+
+    /// Its end, to be recorded.
+    pub(crate) fn report(&self, node: usize, life: u64) -> Report {
+        Report {
+            node,
+            life,
+            room: self.toy.id,
+            hash: self.toy.hash,
+            epoch: self.toy.epoch,
+            cursors: self.toy.cursors,
+            is_torn: self.toy.is_torn,
         }
     }
 

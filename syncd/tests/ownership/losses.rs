@@ -25,8 +25,13 @@ use crate::world::World;
 const SAY_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why a room may be lost.
-pub(crate) const GONE_BEFORE: &str = "gone before the store lost it";
-pub(crate) const GONE_SINCE: &str = "gone since the store lost it";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Nobody ran it when the store lost what it had of it.
+    GoneBefore,
+    /// Who ran it was gone before it had said it again.
+    GoneSince,
+}
 
 impl World {
     /// A process dies, or its journal is sealed: what it has let go of has to be in the store, or
@@ -55,7 +60,7 @@ impl World {
             }
         }
         for (room, may_be_lost) in lacking {
-            self.lose(room, GONE_SINCE, may_be_lost, &host.me);
+            self.lose(room, Loss::GoneSince, may_be_lost, &host.me);
         }
     }
 
@@ -73,7 +78,7 @@ impl World {
         story.is_none_or(|story| story.result.is_some() || !story.is_told)
     }
 
-    fn lose(&mut self, room: RoomId, why: &'static str, may_be_lost: bool, who: &Incarnation) {
+    fn lose(&mut self, room: RoomId, why: Loss, may_be_lost: bool, who: &Incarnation) {
         self.wire
             .trace(|| format!("{room} of {who} is not whole in the store"));
         if may_be_lost {
@@ -107,7 +112,10 @@ impl World {
         }
         for room in gone {
             self.wire.trace(|| format!("{room} is lost: nobody ran it"));
-            self.history.story(room).lost.get_or_insert(GONE_BEFORE);
+            self.history
+                .story(room)
+                .lost
+                .get_or_insert(Loss::GoneBefore);
         }
     }
 }

@@ -27,11 +27,19 @@ pub(crate) enum Mutation {
     ThawByLookUp,
     /// A room is told before it is written down.
     ToldUnwritten,
+    /// The store takes a checkpoint call although it has lost the one before.
+    LostCall,
+    /// A journal that is forgotten is not known to have been sealed.
+    ForgottenSeal,
+    /// Placements are said again by a node that may have been sealed.
+    SayUnproved,
+    /// A node that may have been sealed, in a store that does not know any more, goes on at once.
+    NoSettle,
 }
 
 impl Mutation {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::AppendToSealed,
         Self::ReleaseEarly,
         Self::InexactClaim,
@@ -44,5 +52,9 @@ impl Mutation {
         Self::NoSuspicion,
         Self::ThawByLookUp,
         Self::ToldUnwritten,
+        Self::LostCall,
+        Self::ForgottenSeal,
+        Self::SayUnproved,
+        Self::NoSettle,
     ];
 }

@@ -189,7 +189,14 @@ impl State {
                 });
                 Answer::Sealed(seal)
             }
-            Ask::Estate(who) => Answer::Estate(self.estate(who)),
+            Ask::Estate(who) => {
+                let journal = self.journals.get(who);
+                let is_sealed = journal.is_none_or(|journal| journal.sealed.is_some());
+                match is_sealed || mutation == Some(Mutation::NoSeal) {
+                    true => Answer::Estate(self.estate(who)),
+                    false => Answer::Unknown, // it refuses
+                }
+            }
             Ask::Find(_, rooms) => {
                 let placements = rooms.iter().map(|room| self.placements.get(room).cloned());
                 Answer::Found(placements.collect())
@@ -197,7 +204,9 @@ impl State {
             Ask::Claim { room, from, to } => Answer::Claimed(self.claim(*room, from, to, mutation)),
             Ask::Retire(who) => {
                 self.journals.remove(who);
-                self.retired.insert(who.clone());
+                if mutation != Some(Mutation::ForgottenSeal) {
+                    self.retired.insert(who.clone());
+                }
                 Answer::Retired
             }
         }
@@ -278,7 +287,7 @@ impl Journal {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
         }
-        if checkpoints.after > self.call {
+        if checkpoints.after > self.call && mutation != Some(Mutation::LostCall) {
             return Written::Gap(self.last);
         }
         if checkpoints.call <= self.call && mutation != Some(Mutation::LateCheckpoint) {
