@@ -57,4 +57,16 @@ impl Mutation {
         Self::SayUnproved,
         Self::NoSettle,
     ];
+
+    /// Where the search begins: shortly before the seed that finds it, where that is a late one.
+    pub(crate) fn first_seed(self) -> u64 {
+        match self {
+            Self::LateCheckpoint => 1_150,
+            Self::SayUnproved => 1_230,
+            Self::LostCall => 380,
+            Self::ForgottenSeal => 310,
+            Self::ThawByLookUp | Self::NoSettle => 140,
+            _ => 0,
+        }
+    }
 }

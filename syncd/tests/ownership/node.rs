@@ -13,7 +13,7 @@ use crate::history::{History, Link};
 use crate::hosted::{Effect, Hosted, Prepared, Stage};
 use crate::mutation::Mutation;
 use crate::rooms::push;
-use crate::store::{Call, Reply, ServerIndex, TTL};
+use crate::store::{Call, Known, Reply, ServerIndex, TTL};
 use crate::toy::{self, Entry};
 use crate::wire::{Party, Sent, Wire};
 
@@ -82,6 +82,7 @@ pub(crate) struct Host {
     pub(crate) has_to_say: bool,
     /// Rooms with a new epoch that is not written; nothing is let go of before.
     pub(crate) unwritten: BTreeSet<RoomId>,
+    known: Known,
     /// The process of the store that last took something for our journal.
     pub(crate) proved: Option<ServerIndex>,
 }
@@ -132,6 +133,7 @@ impl Host {
             has_to_say: false,
             unwritten: BTreeSet::new(),
             proved: None,
+            known: Known::default(),
         }
     }
 
@@ -227,7 +229,7 @@ impl Host {
             while now >= self.own_due
                 && let Some(request) = self.own.poll_request()
             {
-                self.ask(cx.wire, Call::Own(self.me.clone(), request));
+                self.ask(cx.wire, Call::Own(self.me.clone(), request, self.known));
             }
             while let Some(ask) = self.claims.poll_ask(now) {
                 self.ask(cx.wire, Call::Ask(self.me.clone(), ask));
@@ -328,7 +330,7 @@ impl Host {
                 self.seen(lineage, now);
             }
             (Call::Look | Call::Lineage, _) => self.look_due = Some(now + RETRY),
-            (Call::Own(_, request), reply) => {
+            (Call::Own(_, request, _), reply) => {
                 let written = match reply {
                     Some(Reply::Own(written)) => Some(written),
                     _ => None,
@@ -389,6 +391,13 @@ impl Host {
     ) {
         if written.is_none() {
             self.own_due = cx.wire.now + RETRY;
+        }
+        if written.is_some() {
+            self.known.server = Some(server);
+        }
+        if let (Request::Append { first, entries }, Some(Written::Done)) = (request, written) {
+            let last = Seq(first.0 + entries.len() as u64 - 1);
+            self.known.confirmed = self.known.confirmed.max(last);
         }
         let written = match written {
             Some(Written::Gap(_)) if cx.has(Mutation::NoRepair) => Some(Written::Done),

@@ -341,7 +341,7 @@ impl World {
     }
 
     fn execute(&mut self, mut sent: Box<Sent>) {
-        if self.wire.crosses && !sent.is_late() && !self.store.is_up(sent.server) {
+        if self.wire.crosses && !self.store.is_up(sent.server) {
             sent.server = self.store.primary();
         }
         let now = self.wire.now;
