@@ -2,13 +2,18 @@
 //! killed when its handle is dropped, and its log is told if it does not start.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use client::address::Address;
 use rustix::process::{Pid, Signal, kill_process};
+
+/// Longest from the start of a process to its word where it is.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running process.
 #[derive(Debug)]
@@ -30,11 +35,31 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// It ended without saying where it is.
-    #[error("{program} ended without saying where it is; its log:\n{log}")]
+    /// It ended, or let the time pass, without saying where it is.
+    #[error("{program} did not say where it is; its log:\n{log}")]
     Silent {
         /// Which program.
         program: String,
+        /// What it logged.
+        log: String,
+    },
+    /// It did not end well when it was told to drain.
+    #[error("{program} ended with {status}; its log:\n{log}")]
+    BadEnd {
+        /// Which program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it logged.
+        log: String,
+    },
+    /// It is there and did not become ready in time.
+    #[error("{program} is not ready: {answer}; its log:\n{log}")]
+    NotReady {
+        /// Which program.
+        program: String,
+        /// What it said last when asked.
+        answer: String,
         /// What it logged.
         log: String,
     },
@@ -72,19 +97,7 @@ impl Process {
             .spawn()
             .map_err(failed)?;
         let output = child.stdout.take().expect("stdout is piped");
-        let address = BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let url = line
-                    .split_whitespace()
-                    .find(|word| word.starts_with("http://"))?;
-                url.trim_start_matches("http://")
-                    .trim_end_matches('/')
-                    .parse()
-                    .ok()
-            });
-        match address {
+        match announced(output) {
             Some(address) => Ok(Self {
                 child,
                 address,
@@ -102,6 +115,14 @@ impl Process {
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its private port, as its log names it.
+    pub fn private_address(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("\"private port\""))?;
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        line.get("address")?.as_str()?.parse().ok()
     }
 
     /// Its address as a URL.
@@ -133,11 +154,16 @@ impl Process {
         }
     }
 
+    /// How it has ended; `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Errors
     /// As the system reports.
-    pub fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 }
@@ -148,4 +174,30 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The address that a process says it is at.
+fn announced(output: impl Read + Send + 'static) -> Option<SocketAddr> {
+    let (tell, told) = mpsc::sync_channel(1);
+    // Ends with the process, whose output it reads.
+    std::thread::spawn(move || {
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        for line in lines {
+            if let Some(address) = address_in(&line) {
+                // The first word counts, and only while it is waited for.
+                let _ = tell.try_send(address);
+            }
+        }
+    });
+    told.recv_timeout(DEADLINE).ok()
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))?;
+    url.trim_start_matches("http://")
+        .trim_end_matches('/')
+        .parse()
+        .ok()
 }

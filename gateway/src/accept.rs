@@ -39,6 +39,10 @@ const MAX_HEAD: usize = 16 * 1024;
 /// answer byte by byte, or asks again and again, does not keep its place for ever.
 const HTTP_LIFE: Duration = Duration::from_secs(60);
 
+/// How long a connection that was accepted just before a drain has for its request: it is not to
+/// find itself hung up on.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+
 /// How long the answer under way may take after that.
 const HTTP_FAREWELL: Duration = Duration::from_secs(5);
 
@@ -201,7 +205,7 @@ impl Port {
             _ = connection.as_mut() => return,
             () = sleep(HTTP_LIFE) => {}
             // Probes and scrapers are answered to the end.
-            () = drain.started(), if public => {}
+            () = async { drain.started().await; sleep(LAST_REQUEST).await }, if public => {}
         }
         connection.as_mut().graceful_shutdown();
         let _ = timeout(HTTP_FAREWELL, connection).await;

@@ -19,6 +19,7 @@
 //! that is no WebSocket takes 16 KiB of head and 4 KiB of body.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::config::ByteSize;
@@ -58,6 +59,9 @@ pub struct Config {
     pub drain: DrainConfig,
     /// Keys for `POST /v1/login/api`. Can change while running.
     pub api_keys: Vec<ApiKey>,
+    /// A control socket by which the process that replaces this one on the same host takes the
+    /// listening sockets over, so that no connect is refused. None: there is no handover.
+    pub handover: Option<PathBuf>,
     /// Switches `/debug/echo` on at the private port.
     pub debug_echo: bool,
 }
@@ -183,6 +187,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             drain: DrainConfig::default(),
             api_keys: Vec::new(),
+            handover: None,
             debug_echo: false,
         }
     }

@@ -89,7 +89,7 @@ impl Gateway {
         } = parts;
         let registry = Registry::new();
         let stop = CancellationToken::new();
-        let upstream = Upstream::start(&origins, &config.node, &registry, &stop, &readiness);
+        let upstream = Upstream::start(&origins, &config, &registry, &stop, &readiness);
         let edge = Edge::new(config, (signer, id_key), registry, upstream, drain);
         Self { edge, stop }
     }

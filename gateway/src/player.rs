@@ -139,7 +139,7 @@ impl Player {
     fn drain_link(&mut self) {
         while let Some(event) = self.link.poll_event() {
             match (event, &self.live) {
-                (LinkEvent::Acked(ack), Some(live)) => live.acked(&self.edge, ack),
+                (LinkEvent::Acked(ack), Some(live)) => live.acked(ack),
                 (LinkEvent::Acked(_), None) => {}
                 (LinkEvent::Silent, _) => self.close(CloseCode::HeartbeatTimeout),
             }

@@ -113,7 +113,7 @@ impl Registry {
 
 impl Registration {
     /// Where what is meant for the connection waits.
-    pub(crate) fn outbox(&self) -> &Outbox {
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 }

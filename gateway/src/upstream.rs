@@ -1,47 +1,92 @@
 //! The way to the origins: one link for each node, shared by all connections here.
+//!
+//! - `node`, `link`: one node's queue, and the task that keeps the node linked
+//! - `demux`: from a node's stream to the outboxes of who is attached by it
+//! - `binding`: where one channel of one connection is attached
+//! - `router`: the task that gives a channel without a home a new one; `lobby` is where it waits
+//!   for that, `routing` decides
+//! - `links`, `discovery`: which links there are, by address or by lease
+//! - `matchers`: which matcher has which player
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use protocol::frame::Ack;
-use protocol::id::{Channel, NodeId, SessionId};
-use rpc::inbound::AttachRequest;
-use rpc::pb;
-use rpc::pb::to_origin_item::Item as ToItem;
-use rpc::transport::Endpoint;
-use tokio::sync::mpsc;
+use engine::{Leases, NodeKind, Placements};
+use protocol::id::{Channel, NodeId};
+use rpc::transport::{Endpoint, Names};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use crate::registry::Registry;
+use binding::Binding;
+use links::{Linker, Links};
+use lobby::{Cause, Lobby, Newcomer, Spell};
+use router::{Matchers, Published, Router, Stores};
 
+pub(crate) mod binding;
 mod demux;
+mod discovery;
 pub(crate) mod link;
+mod links;
+mod lobby;
+mod matchers;
+mod node;
+mod router;
+mod routing;
 
-/// Items that may wait for one node. Over it, attaches and texts are refused as unavailable and
-/// inputs and acknowledgements are dropped: clients send both again.
-const QUEUE: usize = 8 * 1024;
-
-/// The origins that this gateway knows.
-#[derive(Debug, Clone)]
-pub struct Origins {
-    /// The matcher.
-    pub matcher: (NodeId, Endpoint),
-    /// The nodes that run rooms, by name.
-    pub rooms: BTreeMap<NodeId, Endpoint>,
+/// How a gateway finds the nodes behind it.
+#[derive(Clone)]
+pub enum Origins {
+    /// At addresses that stay.
+    Static {
+        /// The matcher.
+        matcher: (NodeId, Endpoint),
+        /// The nodes that run rooms, by name.
+        rooms: BTreeMap<NodeId, Endpoint>,
+    },
+    /// By what they and their rooms say in stores that all nodes share. Endpoints in leases are
+    /// `http://host:port`.
+    Leases {
+        /// Which matchers and room nodes there are.
+        leases: Arc<dyn Leases>,
+        /// Which of the nodes has a room.
+        placements: Arc<dyn Placements>,
+        /// Finds the hosts in leases.
+        names: Names,
+    },
 }
 
 impl Origins {
-    /// The origins that the settings name, over TCP.
-    pub fn of(config: &crate::Config) -> Self {
+    /// The origins that the settings name, over TCP, their hosts found by `names`.
+    pub fn of(config: &crate::Config, names: &Names) -> Self {
         let named = |origin: &crate::config::OriginConfig| {
-            (origin.name.clone(), Endpoint::tcp(&origin.endpoint))
+            (origin.name.clone(), names.endpoint(&origin.endpoint))
         };
-        Self {
+        Self::Static {
             matcher: named(&config.matcher),
             rooms: config.rooms.iter().map(named).collect(),
+        }
+    }
+
+    /// What finds the hosts that are not known yet.
+    fn names(&self) -> Names {
+        match self {
+            Self::Static { .. } => Names::default(),
+            Self::Leases { names, .. } => names.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static { matcher, rooms } => f
+                .debug_struct("Static")
+                .field("matcher", matcher)
+                .field("rooms", rooms)
+                .finish(),
+            Self::Leases { .. } => f.write_str("Leases"),
         }
     }
 }
@@ -49,137 +94,86 @@ impl Origins {
 /// Links to all origins.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) matcher: NodeLink,
-    rooms: BTreeMap<NodeId, NodeLink>,
+    published: Arc<Published>,
+    matchers: watch::Receiver<Arc<Matchers>>,
+    lobby: Arc<Lobby>,
+    /// The nodes are those that are known now, and no others.
+    is_static: bool,
 }
-
-/// Queues items for one node. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct NodeLink {
-    node: Arc<NodeId>,
-    queue: mpsc::Sender<ToLink>,
-    /// A detach found the queue full: the link's task looks for whom it has lost.
-    missed: Arc<AtomicBool>,
-}
-
-/// An item for a link's task.
-#[derive(Debug)]
-pub(crate) enum ToLink {
-    Attach(Box<AttachRequest>),
-    Item(SessionId, ToItem),
-}
-
-/// The node's queue is full.
-#[derive(Debug, thiserror::Error)]
-#[error("the queue to node {0} is full")]
-pub(crate) struct QueueFull(NodeId);
 
 impl Upstream {
-    /// Starts a link to each origin; they end with `stop`, after the last connection.
+    /// Starts what keeps the origins linked; it ends with `stop`, after the last connection.
     pub(crate) fn start(
         origins: &Origins,
-        gateway: &NodeId,
+        config: &crate::Config,
         registry: &Arc<Registry>,
         stop: &CancellationToken,
         readiness: &chassis::readiness::Readiness,
     ) -> Self {
-        let source = link::LinkSource {
-            gateway: gateway.clone(),
-            incarnation: chassis::clock::unix_ms(),
+        let lobby = Arc::<Lobby>::default();
+        let mut linker = Linker {
+            source: link::LinkSource::new(config),
+            registry: registry.clone(),
+            lobby: lobby.clone(),
+            matchers: watch::Sender::default(),
+            rooms_move: matches!(origins, Origins::Leases { .. }),
+            names: origins.names(),
+            stop: stop.clone(),
+            started: 0,
         };
-        let start = |node: &NodeId, endpoint: &Endpoint, channel| {
-            let (queue, items) = mpsc::channel(QUEUE);
-            let missed = Arc::new(AtomicBool::new(false));
-            let condition = (channel == Channel::Match).then(|| readiness.condition("matcher"));
-            let task = link::LinkTask::new(
-                link::LinkTarget {
-                    node: node.clone(),
-                    endpoint: endpoint.clone(),
-                    channel,
-                },
-                source.clone(),
-                registry.clone(),
-                link::LinkQueue {
-                    items,
-                    missed: missed.clone(),
-                },
-                condition,
-            );
-            let span = tracing::info_span!("node_link", node = %node);
-            tokio::spawn(task.run(stop.clone()).instrument(span));
-            NodeLink {
-                node: Arc::new(node.clone()),
-                queue,
-                missed,
+        let followed = linker.matchers.subscribe();
+        let (mut matchers, mut rooms) = (Links::new(Channel::Match), Links::new(Channel::Room));
+        let stores = match origins {
+            Origins::Static { matcher, rooms: at } => {
+                matchers.add(&mut linker, &matcher.0, &matcher.1);
+                for (node, endpoint) in at {
+                    rooms.add(&mut linker, node, endpoint);
+                }
+                None
             }
+            Origins::Leases {
+                leases, placements, ..
+            } => Some(Stores {
+                matchers: leases.watch(NodeKind::Matcher),
+                rooms: leases.watch(NodeKind::Syncd),
+                placements: placements.clone(),
+                _leases: leases.clone(),
+            }),
         };
-        let (node, endpoint) = &origins.matcher;
+        let published = Arc::<Published>::default();
+        let is_static = stores.is_none();
+        let condition = readiness.condition("matcher");
+        let links = (linker, matchers, rooms);
+        let router = Router::new(stores, links, published.clone(), condition);
+        router.publish_rooms();
+        tokio::spawn(router.run(stop.clone()));
         Self {
-            matcher: start(node, endpoint, Channel::Match),
-            rooms: origins
-                .rooms
-                .iter()
-                .map(|(node, endpoint)| (node.clone(), start(node, endpoint, Channel::Room)))
-                .collect(),
+            published,
+            matchers: followed,
+            lobby,
+            is_static,
         }
     }
 
-    /// The link to a node that runs rooms.
-    pub(crate) fn room(&self, node: &NodeId) -> Option<&NodeLink> {
-        self.rooms.get(node)
-    }
-}
-
-impl NodeLink {
-    pub(crate) fn attach(&self, request: AttachRequest) -> Result<(), QueueFull> {
-        self.push(ToLink::Attach(Box::new(request)))
+    /// Whether a room can be on a node of that name, or have begun there.
+    pub(crate) fn may_have(&self, node: &NodeId) -> bool {
+        !self.is_static || self.published.rooms.load().contains_key(node)
     }
 
-    pub(crate) fn detach(&self, session: SessionId, attempt: u32, leave: bool) {
-        let detach = pb::Detach {
-            session: session.0,
-            attempt,
-            leave,
+    /// Attaches a channel where its home most likely is, or leaves it to the router to find out.
+    pub(crate) fn attach(&self, binding: Arc<Binding>) {
+        let home = match binding.last_home() {
+            Some(node) => self.published.rooms.load().get(&node).cloned(),
+            None => self.matchers.borrow().owner(binding.player()).cloned(),
         };
-        if self
-            .push(ToLink::Item(session, ToItem::Detach(detach)))
-            .is_err()
-        {
-            self.missed.store(true, Ordering::Relaxed);
+        let home = home.filter(|link| link.is_up());
+        if home.is_some_and(|link| binding.attach_at(&link, Spell::default()).is_ok()) {
+            return;
         }
-    }
-
-    pub(crate) fn text(&self, session: SessionId, text: String) -> Result<(), QueueFull> {
-        let text = pb::ClientText {
-            session: session.0,
-            text,
-        };
-        self.push(ToLink::Item(session, ToItem::Text(text)))
-    }
-
-    pub(crate) fn ack(&self, session: SessionId, ack: Ack) {
-        let ack = pb::Ack {
-            session: session.0,
-            epoch: ack.epoch.0,
-            offset: ack.offset.0,
-            resend: ack.resend,
-        };
-        // Acknowledgements are cumulative: the next one makes up for this.
-        let _ = self.push(ToLink::Item(session, ToItem::Ack(ack)));
-    }
-
-    pub(crate) fn input(&self, session: SessionId, frame: Bytes) {
-        let input = pb::ClientInput {
-            session: session.0,
-            frame,
-        };
-        // The client keeps inputs until they are durable, and sends them again.
-        let _ = self.push(ToLink::Item(session, ToItem::Input(input)));
-    }
-
-    fn push(&self, item: ToLink) -> Result<(), QueueFull> {
-        self.queue
-            .try_send(item)
-            .map_err(|_| QueueFull((*self.node).clone()))
+        self.lobby.enter(Newcomer {
+            binding,
+            spell: Spell::default(),
+            cause: Cause::Asked,
+        });
     }
 }

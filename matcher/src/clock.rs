@@ -2,11 +2,17 @@
 //!
 //! Tickets are stamped with it, and other matchers of the same queue read the stamps, so its zero
 //! has to mean the same everywhere; jumps of the wall clock must not reorder a queue, so it is
-//! asked once. It follows tokio's clock, which tests stop.
+//! asked once in a process. It follows tokio's clock, which tests stop. What must be agreed on to
+//! the moment, such as the end of a claim, is for the store's clock to say.
+
+use std::sync::OnceLock;
 
 use chassis::clock::unix_ms;
 use protocol::time::Timestamp;
 use tokio::time::Instant;
+
+/// A moment, and the wall's time of it in microseconds.
+static ZERO: OnceLock<(Instant, u64)> = OnceLock::new();
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -16,16 +22,20 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts now.
+    /// The process's clock.
     pub(crate) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-            zero: unix_ms().saturating_mul(1000),
-        }
+        let (started, zero) =
+            *ZERO.get_or_init(|| (Instant::now(), unix_ms().saturating_mul(1000)));
+        Self { started, zero }
     }
 
     /// Microseconds since 1970.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp(self.zero) + self.started.elapsed()
+        let (zero, now) = (Timestamp(self.zero), Instant::now());
+        match now.checked_duration_since(self.started) {
+            Some(since) => zero + since,
+            // Another runtime's clock, as in tests.
+            None => zero - self.started.duration_since(now),
+        }
     }
 }

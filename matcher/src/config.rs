@@ -2,7 +2,7 @@
 //!
 //! `tick`, `state_every`, `grace`, `forget_after`, `placing` and `modes` take effect while running,
 //! at the next tick; settings without any mode leave the modes as they were. `node`, `listen`,
-//! `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
+//! `advertise`, `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
 
 mod mode;
 
@@ -29,6 +29,9 @@ pub struct Config {
     pub node: NodeId,
     /// Where gateways reach it.
     pub listen: SocketAddr,
+    /// Where others reach it, `http://host:port`, if that is not `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
     /// How often matches are formed.
     #[serde(with = "chassis::config::duration")]
     pub tick: Duration,
@@ -68,6 +71,10 @@ pub struct PlacingConfig {
     /// Wait before the second node is asked; it doubles from there, with jitter.
     #[serde(with = "chassis::config::duration")]
     pub backoff: Duration,
+    /// How long the tickets of a match that looks for a room are kept for it, from one word of
+    /// this matcher to the next: when it dies, they wait again after this long.
+    #[serde(with = "chassis::config::duration")]
+    pub claim_for: Duration,
     /// Matches that may be looking for a room at once. Over it tickets stay in the queue.
     pub at_once: usize,
     /// A node that says nothing for this long gets no rooms.
@@ -99,6 +106,7 @@ impl Default for Config {
         Self {
             node: "matcher-1".parse().expect("a DNS label"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7200)),
+            advertise: None,
             tick: Duration::from_millis(250),
             state_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),
@@ -118,6 +126,7 @@ impl Default for PlacingConfig {
             deadline: Duration::from_secs(1),
             attempts: 3,
             backoff: Duration::from_millis(50),
+            claim_for: Duration::from_secs(10),
             at_once: 256,
             silence: Duration::from_secs(3),
             lost_after: Duration::from_secs(30),

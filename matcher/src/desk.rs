@@ -1,16 +1,20 @@
 //! The desk: one task that owns what the matcher knows of players, parties and matches.
 //!
 //! It takes, in turn: what gateways say ([`attach`], [`queue`]), the tick on which matches are
-//! formed ([`rounds`]), rooms that were found or not, and news of syncd nodes ([`matches`]). After
-//! each turn it sends what came of it, one batch a gateway ([`outbox`]).
+//! formed ([`rounds`]), rooms that were found or not ([`settling`]), and news of syncd nodes
+//! ([`lost`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
-//! found: the ticket is gone, `match.found` goes out, or none is: it waits again, with its age.
+//! found: the store settles the match, the ticket is gone, `match.found` goes out, or none is: it
+//! waits again, with its age. At every step it may be another matcher that does the next one; what
+//! others did is learnt on each tick ([`standing`]).
 //!
-//! The desk waits for the ticket store, whose calls have deadlines of their own, and for nothing
-//! else.
+//! The desk waits for the ticket store, with bounded patience ([`ask`]), and for nothing else.
 
+mod ask;
 mod attach;
+mod lobby;
+mod lost;
 mod matches;
 mod outbox;
 mod party;
@@ -19,6 +23,8 @@ mod player;
 mod queue;
 mod roster;
 mod rounds;
+mod settling;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,11 +32,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::drain::Drain;
-use engine::EngineError;
+use engine::Placements;
 use protocol::close::CloseCode;
-use protocol::id::PlayerId;
+use protocol::id::{Generation, PlayerId};
 use protocol::time::Timestamp;
 use rpc::inbound::Inbound;
+use rpc::origin::GATEWAY_SILENCE;
 use rpc::token::Signer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -44,13 +51,16 @@ use crate::grpc::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::{News, Nodes};
 use crate::placing::Outcome;
-use crate::store::TicketStore;
+use crate::store::{Standing, TicketStore};
 
+use ask::Patience;
+use lobby::Lobby;
+use lost::Looked;
 use matches::Matches;
 use outbox::Outbox;
-use party::Parties;
 use pause::Pause;
 use roster::Roster;
+use settling::Settled;
 
 /// Items that one turn takes from the mailbox.
 const TURN: usize = 256;
@@ -58,11 +68,21 @@ const TURN: usize = 256;
 /// A draining matcher waits this long for clients to acknowledge their events.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// Every matcher looks for what others left behind this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// After a tick that came later than this after the one before, the process was frozen.
+const FROZEN: Duration = Duration::from_secs(3);
+
 /// What the desk is made of.
 pub(crate) struct Parts {
     pub(crate) config: watch::Receiver<Arc<Config>>,
     pub(crate) store: Arc<dyn TicketStore>,
+    /// Where rooms are, if they may move.
+    pub(crate) placements: Option<Arc<dyn Placements>>,
     pub(crate) nodes: Nodes,
+    /// This process among those of the matcher's name.
+    pub(crate) generation: Generation,
     pub(crate) signer: Signer,
     pub(crate) drain: Drain,
 }
@@ -73,6 +93,13 @@ pub(crate) struct Inputs {
     pub(crate) news: mpsc::Receiver<News>,
 }
 
+/// What the desk hears of what it began itself.
+pub(crate) struct Returns {
+    outcomes: mpsc::Receiver<Outcome>,
+    settled: mpsc::Receiver<Settled>,
+    looked: mpsc::Receiver<Looked>,
+}
+
 /// See the module.
 pub(crate) struct Desk {
     parts: Parts,
@@ -80,7 +107,9 @@ pub(crate) struct Desk {
     config: Arc<Config>,
     clock: Clock,
     roster: Roster,
-    parties: Parties,
+    /// Who is not known here, and cannot be answered while the store is away.
+    lobby: Lobby,
+    patience: Patience,
     matches: Matches,
     estimates: BTreeMap<ModeName, Estimator>,
     /// Players in each queue, as of the last round.
@@ -89,39 +118,64 @@ pub(crate) struct Desk {
     metrics: Metrics,
     /// Where rooms are found: `placing.at_once` of them at most, so sending never blocks long.
     outcomes: mpsc::Sender<Outcome>,
+    /// Where the store says which of them stand.
+    settled: mpsc::Sender<Settled>,
+    /// Where rooms in doubt are found, one look-up at a time.
+    looked: mpsc::Sender<Looked>,
+    looking: bool,
     /// Of modes whose last match found no room.
     pauses: BTreeMap<ModeName, Pause>,
     draining_since: Option<Timestamp>,
+    last_tick: Timestamp,
+    last_sweep: Timestamp,
+    /// Until then this process does not know what it missed while it was frozen.
+    behind_until: Timestamp,
 }
 
 impl Desk {
     /// A desk with nothing on it, and where it hears of the rooms it looks for.
-    pub(crate) fn new(parts: Parts) -> (Self, mpsc::Receiver<Outcome>) {
+    pub(crate) fn new(parts: Parts) -> (Self, Returns) {
         let (outcomes, found) = mpsc::channel(64);
+        let (settled, answers) = mpsc::channel(64);
+        let (looked, looked_up) = mpsc::channel(1);
+        let clock = Clock::start();
+        let now = clock.now();
         let config = Arc::clone(&parts.config.borrow());
         let desk = Self {
             config,
             parts,
-            clock: Clock::start(),
+            clock,
             roster: Roster::default(),
-            parties: Parties::default(),
+            lobby: Lobby::default(),
+            patience: Patience::default(),
             matches: Matches::default(),
             estimates: BTreeMap::new(),
             sizes: BTreeMap::new(),
             outbox: Outbox::default(),
             metrics: Metrics::new(),
             outcomes,
+            settled,
+            looked,
+            looking: false,
             pauses: BTreeMap::new(),
             draining_since: None,
+            last_tick: now,
+            last_sweep: now,
+            behind_until: now,
         };
-        (desk, found)
+        let returns = Returns {
+            outcomes: found,
+            settled: answers,
+            looked: looked_up,
+        };
+        (desk, returns)
     }
 
     /// Works until `stop`. When a drain has nothing left to wait for, the desk cancels it itself.
     pub(crate) async fn run(
         mut self,
         mut inputs: Inputs,
-        mut outcomes: mpsc::Receiver<Outcome>,
+        mut returns: Returns,
         stop: CancellationToken,
     ) {
         let mut mail = Vec::with_capacity(TURN);
@@ -130,12 +184,12 @@ impl Desk {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = inputs.mailbox.recv_many(&mut mail, TURN), if !inputs.mailbox.is_closed() => {
-                    for item in mail.drain(..) {
-                        self.handle(item).await;
-                    }
+                    self.turn(&mut mail).await;
                 }
-                Some(outcome) = outcomes.recv() => self.placed(outcome).await,
-                Some(news) = inputs.news.recv() => self.heard(news),
+                Some(outcome) = returns.outcomes.recv() => self.placed(outcome).await,
+                Some(settled) = returns.settled.recv() => self.settled(settled),
+                Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
+                Some(news) = inputs.news.recv() => self.heard(news).await,
                 () = tokio::time::sleep_until(next_tick) => {
                     next_tick = Instant::now() + self.config().tick;
                     self.tick(&stop).await;
@@ -145,11 +199,21 @@ impl Desk {
         }
     }
 
-    async fn handle(&mut self, mail: Mail) {
+    async fn turn(&mut self, mail: &mut Vec<Mail>) {
+        let mut standings = self.standing_of_newcomers(mail).await;
+        for item in mail.drain(..) {
+            self.handle(item, &mut standings).await;
+        }
+    }
+
+    async fn handle(&mut self, mail: Mail, standings: &mut BTreeMap<PlayerId, Standing>) {
         let stream = mail.gateway.id();
         self.outbox.open(mail.gateway, mail.alive);
         match mail.inbound {
-            Inbound::Attach(request) => self.attach(stream, request),
+            Inbound::Attach(request) => {
+                let standing = standings.remove(&request.player);
+                self.attach(stream, request, standing).await;
+            }
             Inbound::Detach {
                 session,
                 attempt,
@@ -171,13 +235,25 @@ impl Desk {
                 self.touch(player);
             }
         }
+        self.patience.renew();
+        if now.since(self.last_tick) >= FROZEN {
+            tracing::warn!("this process was frozen; others may have acted in its place");
+            self.behind_until = now + GATEWAY_SILENCE;
+        }
+        self.last_tick = now;
         for stream in self.outbox.sweep() {
             self.stream_ended(stream).await;
         }
+        self.open_lobby().await;
+        self.carry_on_placing(now).await;
+        self.flush_ends().await;
+        self.look_around(now).await;
         for player in self.roster.due(now) {
             self.look_after(player, now).await;
         }
-        self.expire_matches(now);
+        self.expire_matches(now).await;
+        self.look_for_lost(now).await;
+        self.sweep(now).await;
         self.round(now).await;
         self.metrics.players.set(self.roster.len() as f64);
         self.metrics.matches_open.set(self.matches.len() as f64);
@@ -199,11 +275,36 @@ impl Desk {
         });
     }
 
+    /// Takes back what matchers that died had claimed, and the places of players whom nobody sees.
+    async fn sweep(&mut self, now: Timestamp) {
+        if now.since(self.last_sweep) < SWEEP_EVERY {
+            return;
+        }
+        self.last_sweep = now;
+        let store = Arc::clone(&self.parts.store);
+        if let Ok(swept) = self.ask("sweep", store.sweep()).await {
+            self.metrics.claims_swept.increment(swept.claims as u64);
+            self.metrics.players_swept.increment(swept.players as u64);
+            if swept.claims > 0 {
+                tracing::warn!(claims = swept.claims, "claims ran out: a matcher has died");
+            }
+        }
+    }
+
+    /// Whether what happened while this process was frozen may not have arrived yet.
+    fn is_behind(&self, now: Timestamp) -> bool {
+        now < self.behind_until
+    }
+
     /// Whether a drain can end: nobody is between queue and match, and what is reliable has
-    /// arrived, as far as it can.
+    /// arrived, as far as it can. What waits for a store that is away, another matcher finds in it.
     fn is_drained(&mut self, now: Timestamp) -> bool {
         let since = *self.draining_since.get_or_insert(now);
-        self.matches.placing() == 0 && (now.since(since) >= SETTLE || !self.roster.any_unsettled())
+        let is_late = now.since(since) >= SETTLE;
+        match self.matches.placing() {
+            0 => is_late || !self.roster.any_unsettled(),
+            _ => is_late && !self.matches.any_looking(),
+        }
     }
 
     /// Brings what was changed about a player under way: events to the client, deadlines to the
@@ -246,15 +347,5 @@ impl Desk {
 
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config)
-    }
-
-    /// Logs and counts a failure of the store. Players keep what they have; the next tick or the
-    /// client tries again.
-    fn store_failed(&self, error: &EngineError) {
-        self.metrics.store_failures.increment(1);
-        tracing::warn!(
-            error = %chassis::telemetry::Chain(error),
-            "the ticket store failed"
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use protocol::id::{MatchId, RoomId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::ModeName;
 
@@ -39,9 +39,9 @@ pub(crate) enum MatchEvent<'a> {
 }
 
 /// Why a match is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ending {
+pub enum Ending {
     /// The room ended by itself.
     Finished,
     /// The room failed, or its node did.

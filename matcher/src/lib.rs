@@ -25,5 +25,5 @@ pub mod store;
 pub mod ticket;
 
 pub use config::Config;
-pub use nodes::SyncdNode;
+pub use nodes::{NodeSource, SyncdNode};
 pub use service::{BuildError, Dependencies, Matcher, ServeError, build};

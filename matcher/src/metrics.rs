@@ -16,6 +16,14 @@ pub(crate) struct Metrics {
     pub(crate) matches_open: Gauge,
     /// Matches whose tickets another matcher took first.
     pub(crate) claims_refused: Counter,
+    /// Matches whose claim had run out when their room was found.
+    pub(crate) claims_lost: Counter,
+    /// Tickets and matches that the store had lost and was given back.
+    pub(crate) restored: Counter,
+    /// Claims of others that ran out, and were given back here.
+    pub(crate) claims_swept: Counter,
+    /// Players whom no matcher had seen, and who lost their places here.
+    pub(crate) players_swept: Counter,
     /// Matches that found no room.
     pub(crate) placement_failures: Counter,
     /// Calls to the ticket store that failed.
@@ -58,6 +66,10 @@ impl Metrics {
             players: gauge!("matcher_players"),
             matches_open: gauge!("matcher_matches_open"),
             claims_refused: counter!("matcher_claims_refused_total"),
+            claims_lost: counter!("matcher_claims_lost_total"),
+            restored: counter!("matcher_restored_total"),
+            claims_swept: counter!("matcher_swept_total", "what" => "claim"),
+            players_swept: counter!("matcher_swept_total", "what" => "player"),
             placement_failures: counter!("matcher_placement_failures_total"),
             store_failures: counter!("matcher_store_failures_total"),
             log_overflows: counter!("matcher_log_overflows_total"),

@@ -1,30 +1,37 @@
 //! The syncd nodes: which of them can take a room, and what becomes of the rooms they have.
 //!
-//! One task for each node keeps a `Rooms.Watch` stream open. A node is usable from the first
-//! message of a stream, the list of its open rooms, until the stream ends or falls silent.
+//! The nodes are listed in the configuration, or come and go with their leases ([`source`]). One
+//! task for each keeps a `Rooms.Watch` stream open. A node is usable from the first message of a
+//! stream, the list of its open rooms, until the stream ends or falls silent.
 //!
 //! Each stream has a number, the *connection*. A room that was asked for on connection n is
 //! missing from the list that opens connection n + 1 only if it is gone; so the list settles which
 //! matches still run. What ended of late it names with the reason; what is neither is lost. Of the
 //! list that opens n itself nothing follows for it.
 
-use std::collections::BTreeSet;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::readiness::Condition;
 use parking_lot::Mutex;
-use protocol::id::{MatchId, NodeId, RoomId};
+use protocol::id::{Generation, MatchId, NodeId, RoomId};
 use rpc::pb;
 use rpc::pb::room_news::News as PbNews;
 use rpc::pb::rooms_client::RoomsClient;
-use rpc::transport::{ConnectError, Endpoint};
+use rpc::transport::{ConnectError, Endpoint, Names};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use crate::config::{Config, NodeConfig, PlacingConfig, Region};
+
+pub use source::NodeSource;
+pub(crate) use source::Watches;
 
 /// Shortest and longest wait before a node is tried again.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
@@ -40,11 +47,12 @@ pub struct SyncdNode {
     pub region: Option<Region>,
 }
 
-impl From<&NodeConfig> for SyncdNode {
-    fn from(config: &NodeConfig) -> Self {
+impl SyncdNode {
+    /// The node that the settings name, its host found by `names`.
+    pub fn of(config: &NodeConfig, names: &Names) -> Self {
         Self {
             name: config.name.clone(),
-            endpoint: Endpoint::tcp(&config.endpoint),
+            endpoint: names.endpoint(&config.endpoint),
             region: config.region.clone(),
         }
     }
@@ -56,6 +64,8 @@ pub(crate) enum News {
     /// A node can be used, these rooms are open there, and these have ended of late.
     Open {
         node: NodeId,
+        /// Of the process there, if it is known.
+        generation: Option<Generation>,
         connection: u64,
         rooms: BTreeSet<RoomId>,
         ended: Vec<RoomEnded>,
@@ -84,10 +94,13 @@ impl From<pb::RoomEnded> for RoomEnded {
     }
 }
 
-/// All nodes.
+/// All nodes. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Nodes {
-    nodes: Arc<[Node]>,
+    nodes: Arc<Mutex<BTreeMap<NodeId, Arc<Node>>>>,
+    /// Of the last connection to any node: one that is later has a higher number, also if the
+    /// node was not there for a while.
+    connections: Arc<AtomicU64>,
     ready: Condition,
 }
 
@@ -102,6 +115,7 @@ pub(crate) struct Chosen {
 #[derive(Debug)]
 struct Node {
     known: SyncdNode,
+    generation: Option<Generation>,
     state: Mutex<State>,
 }
 
@@ -129,28 +143,24 @@ enum WatchError {
 }
 
 impl Nodes {
-    /// The nodes, none of them usable yet. `ready` holds while at least one is.
-    pub(crate) fn new(nodes: Vec<SyncdNode>, ready: Condition) -> Self {
-        let nodes = nodes
-            .into_iter()
-            .map(|known| Node {
-                known,
-                state: Mutex::default(),
-            })
-            .collect();
-        let nodes = Self { nodes, ready };
+    /// No nodes. `ready` holds while at least one is there that takes rooms.
+    pub(crate) fn new(ready: Condition) -> Self {
+        let nodes = Self {
+            nodes: Arc::default(),
+            connections: Arc::default(),
+            ready,
+        };
         nodes.update_readiness();
         nodes
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.nodes.len()
+    fn all(&self) -> Vec<Arc<Node>> {
+        self.nodes.lock().values().cloned().collect()
     }
 
     /// Whether any node takes rooms now.
     pub(crate) fn any_usable(&self) -> bool {
-        self.nodes
+        self.all()
             .iter()
             .any(|node| node.state.lock().fullness().is_some())
     }
@@ -159,7 +169,7 @@ impl Nodes {
     /// because then every region will do.
     pub(crate) fn regions(&self) -> BTreeSet<Region> {
         let regions: Option<BTreeSet<Region>> = self
-            .nodes
+            .all()
             .iter()
             .map(|node| node.known.region.clone())
             .collect();
@@ -168,7 +178,7 @@ impl Nodes {
 
     /// The least loaded node that takes a room for `region` and is not among `tried`.
     pub(crate) fn choose(&self, region: Option<&Region>, tried: &[NodeId]) -> Option<Chosen> {
-        let suits = |node: &&Node| {
+        let suits = |node: &Arc<Node>| {
             let near = match (region, &node.known.region) {
                 (Some(wanted), Some(there)) => wanted == there,
                 _ => true,
@@ -176,10 +186,13 @@ impl Nodes {
             near && !tried.contains(&node.known.name)
         };
         let (_, node) = self
-            .nodes
-            .iter()
+            .all()
+            .into_iter()
             .filter(suits)
-            .filter_map(|node| Some((node.state.lock().fullness()?, node)))
+            .filter_map(|node| {
+                let fullness = node.state.lock().fullness()?;
+                Some((fullness, node))
+            })
             .min_by(|(a, left), (b, right)| (a, &left.known.name).cmp(&(b, &right.known.name)))?;
         let mut state = node.state.lock();
         state.asked += 1;
@@ -192,27 +205,44 @@ impl Nodes {
 
     /// Whether `chosen` is still on the connection that it was chosen on.
     pub(crate) fn is_current(&self, chosen: &Chosen) -> bool {
-        self.nodes
-            .iter()
-            .filter(|node| node.known.name == chosen.node)
-            .map(|node| node.state.lock())
-            .any(|state| state.channel.is_some() && state.connection == chosen.connection)
+        let node = self.nodes.lock().get(&chosen.node).cloned();
+        node.is_some_and(|node| {
+            let state = node.state.lock();
+            state.channel.is_some() && state.connection == chosen.connection
+        })
     }
 
-    /// Watches the node number `index` for ever. Dropping the future ends it. News wait for their
-    /// reader, and meanwhile the node's stream is not read.
-    pub(crate) async fn watch(
+    /// A node is there: the one to [`watch`](Self::watch) in place of any other of its name.
+    fn enter(&self, known: SyncdNode, generation: Option<Generation>) -> Arc<Node> {
+        let node = Arc::new(Node {
+            known,
+            generation,
+            state: Mutex::default(),
+        });
+        let name = node.known.name.clone();
+        self.nodes.lock().insert(name, Arc::clone(&node));
+        node
+    }
+
+    /// A node is not there any more.
+    fn leave(&self, name: &NodeId) {
+        self.nodes.lock().remove(name);
+        self.update_readiness();
+    }
+
+    /// Watches a node for ever. Dropping the future ends it. News wait for their reader, and
+    /// meanwhile the node's stream is not read.
+    async fn watch(
         self,
-        index: usize,
+        node: Arc<Node>,
         own: NodeId,
         config: watch::Receiver<Arc<Config>>,
         news: mpsc::Sender<News>,
     ) {
-        let node = &self.nodes[index];
         let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
         loop {
             let placing = config.borrow().placing.clone();
-            let Err(error) = self.follow(node, &own, &placing, &news).await;
+            let Err(error) = self.follow(&node, &own, &placing, &news).await;
             let was_usable = node.state.lock().channel.take().is_some();
             self.update_readiness();
             if was_usable {
@@ -291,7 +321,7 @@ impl Nodes {
     fn open(&self, node: &Node, channel: &Channel, open: pb::OpenRooms) -> News {
         let connection = {
             let mut state = node.state.lock();
-            state.connection += 1;
+            state.connection = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
             state.channel = Some(channel.clone());
             state.set_load(open.load.unwrap_or_default());
             state.connection
@@ -300,6 +330,7 @@ impl Nodes {
         tracing::info!(node = %node.known.name, rooms = open.rooms.len(), "watching a syncd node");
         News::Open {
             node: node.known.name.clone(),
+            generation: node.generation,
             connection,
             rooms: open.rooms.into_iter().map(RoomId).collect(),
             ended: open.ended.into_iter().map(RoomEnded::from).collect(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
+use engine::Placements;
 use protocol::id::{Channel, Generation, NodeId};
 use rpc::origin::{self, OriginIdentity};
 use rpc::token::Signer;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::desk::{Desk, Inputs, Parts};
 use crate::grpc::Gateways;
-use crate::nodes::{Nodes, SyncdNode};
+use crate::nodes::{NodeSource, Nodes, Watches};
 use crate::store::TicketStore;
 
 /// News of syncd nodes that may wait for the desk. Over it the nodes' streams are not read.
@@ -24,8 +25,11 @@ const NEWS_QUEUE: usize = 1024;
 pub struct Dependencies {
     /// Where tickets are.
     pub store: Arc<dyn TicketStore>,
-    /// The nodes that rooms are made on: `config.nodes`, or one in this process.
-    pub nodes: Vec<SyncdNode>,
+    /// The nodes that rooms are made on.
+    pub nodes: NodeSource,
+    /// Where rooms are, if they may move to another node: then a match is lost only when its room
+    /// is placed nowhere. `None`: it is lost with its node.
+    pub placements: Option<Arc<dyn Placements>>,
     /// Signs room tickets, with the deployment's key.
     pub signer: Signer,
     /// This incarnation: higher after each start.
@@ -75,17 +79,18 @@ pub fn build(
     if config.borrow().modes.is_empty() {
         return Err(BuildError::NoModes);
     }
-    let nodes = &dependencies.nodes;
-    if nodes.is_empty() {
-        return Err(BuildError::NoNodes);
-    }
-    for (index, node) in nodes.iter().enumerate() {
-        if nodes[..index].iter().any(|other| other.name == node.name) {
-            return Err(BuildError::TwoNodes(node.name.clone()));
+    if let NodeSource::Static(nodes) = &dependencies.nodes {
+        if nodes.is_empty() {
+            return Err(BuildError::NoNodes);
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            if nodes[..index].iter().any(|other| other.name == node.name) {
+                return Err(BuildError::TwoNodes(node.name.clone()));
+            }
         }
     }
     let ready = dependencies.readiness.condition("matcher.rooms");
-    let nodes = Nodes::new(nodes.clone(), ready);
+    let nodes = Nodes::new(ready);
     Ok(Matcher {
         config,
         dependencies,
@@ -116,26 +121,27 @@ impl Matcher {
         let _stop_on_return = stop.clone().drop_guard();
 
         let (news_sender, news) = mpsc::channel(NEWS_QUEUE);
-        for index in 0..nodes.count() {
-            let watch =
-                nodes
-                    .clone()
-                    .watch(index, own.clone(), config.clone(), news_sender.clone());
-            let stop = stop.clone();
-            drain.spawn("watch", async move {
-                stop.run_until_cancelled(watch).await;
-            });
-        }
+        let watches = Watches {
+            nodes: nodes.clone(),
+            own: own.clone(),
+            config: config.clone(),
+            news: news_sender,
+            drain: drain.clone(),
+            stop: stop.clone(),
+        };
+        watches.start(dependencies.nodes);
         let (mail_sender, mailbox) = mpsc::channel(mailbox);
-        let (desk, outcomes) = Desk::new(Parts {
+        let (desk, returns) = Desk::new(Parts {
             config,
             store: dependencies.store,
+            placements: dependencies.placements,
             nodes,
+            generation: dependencies.generation,
             signer: dependencies.signer,
             drain: drain.clone(),
         });
         let inputs = Inputs { mailbox, news };
-        let desk = desk.run(inputs, outcomes, stop.clone());
+        let desk = desk.run(inputs, returns, stop.clone());
         // A desk that panicked takes the service with it: gateways must not talk to nobody.
         let stop_with_desk = stop.clone().drop_guard();
         drain.spawn("desk", async move {
@@ -145,7 +151,7 @@ impl Matcher {
 
         let identity = OriginIdentity {
             node: own,
-            generation: dependencies.generation,
+            generation: Arc::new(move || dependencies.generation),
             channel: Channel::Match,
             build: env!("CARGO_PKG_VERSION"),
         };

@@ -1,40 +1,50 @@
 //! Where tickets are: waiting, or claimed by one match, or gone. Never two of these.
 //!
+//! Any number of matchers work the same queues over one store, and any of them may die or freeze
+//! at any step. Hence everything that one of them holds has an end: a claim that is not renewed is
+//! given back, and a player whom no matcher has seen for a while loses the place. What a matcher
+//! finds to be so is so: it acts on what a call answers, not on what it remembers.
+//!
 //! The embedded engine is [`memory::MemoryStore`]. A store on Redis keeps the same promise by one
-//! script for each call, and has to pass [`conformance`]; pairing is the same over both. Any number
-//! of matchers may then work one queue: what a claim refuses, another matcher has taken.
+//! script for each call, and has to pass [`conformance`]; pairing is the same over both.
 
 pub mod conformance;
 pub mod memory;
+pub mod record;
+pub mod redis;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::{BoxFuture, EngineError};
-use protocol::id::{MatchId, PlayerId, TicketId};
+use engine::{BoxFuture, EngineError, Incarnation};
+use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
+use protocol::time::Timestamp;
 
-use crate::config::ModeName;
-use crate::ticket::Ticket;
+use crate::config::{ModeName, Region};
+use crate::ticket::{Member, PartyCode, Ticket};
 
+pub use crate::event::Ending;
 pub use memory::MemoryStore;
+pub use record::MatchRecord;
+pub use redis::RedisStore;
 
-/// What came of [`TicketStore::add`].
+/// How long a store remembers the names of tickets that are gone and of rooms that ended, so that
+/// a matcher which has not heard of it does not bring them back. Longer than a matcher is behind:
+/// one that was frozen catches up before it brings anything back.
+pub const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// Where a player stands. In one of these places, never in two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Added {
-    /// It waits.
-    Waiting,
-    /// Nothing was added: a member is on this ticket, which keeps its place.
-    Kept(Found),
-}
-
-/// What came of [`TicketStore::remove`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
-    /// It waited, and is gone.
-    Gone,
-    /// A match has it: too late.
-    Claimed(MatchId),
-    /// There is none such.
-    Unknown,
+pub enum Standing {
+    /// Nowhere.
+    Nothing,
+    /// On a ticket.
+    Ticket(Found),
+    /// In a party that is not complete.
+    Gathering(Gathering),
+    /// In a match that runs.
+    Match(Arc<MatchRecord>),
 }
 
 /// A player's ticket.
@@ -46,6 +56,113 @@ pub struct Found {
     pub claimed_by: Option<MatchId>,
 }
 
+/// A party that is not complete, as one of its members sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathering {
+    /// What its members agree on.
+    pub code: PartyCode,
+    /// What it wants to play.
+    pub mode: ModeName,
+    /// Members wanted.
+    pub size: u8,
+    /// Members present.
+    pub present: u8,
+    /// The member's own regions.
+    pub regions: BTreeMap<Region, u32>,
+    /// Since when the member waits.
+    pub since: Timestamp,
+}
+
+/// Who sees players, and for how long their places are kept from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The matcher.
+    pub by: Incarnation,
+    /// How long a place is kept.
+    pub grace: Duration,
+}
+
+/// Whose standing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Whose.
+    pub player: PlayerId,
+    /// Whether the player is there, at the matcher that asks: then the place is kept for longer.
+    pub is_here: bool,
+}
+
+/// What came of [`TicketStore::add`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added {
+    /// It waits.
+    Waiting,
+    /// Nothing was added: this is where one of its members stands. The ticket itself, if it is
+    /// there already.
+    Kept(Standing),
+    /// A ticket of this name was there and is gone.
+    Gone,
+}
+
+/// A member who comes to a party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gather {
+    /// The party. It begins with its first member.
+    pub code: PartyCode,
+    /// What it wants to play.
+    pub mode: ModeName,
+    /// Members wanted.
+    pub size: u8,
+    /// Who comes.
+    pub member: Member,
+    /// Where the member can play; empty: anywhere.
+    pub regions: BTreeMap<Region, u32>,
+    /// Since when the member waits.
+    pub since: Timestamp,
+    /// Name of the party's ticket, if this member completes it.
+    pub ticket: TicketId,
+    /// When that ticket's wait begins.
+    pub enqueued_at: Timestamp,
+}
+
+/// What came of [`TicketStore::gather`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gathered {
+    /// Others are waited for.
+    Gathering(Gathering),
+    /// The party is complete: its ticket waits.
+    Complete(Arc<Ticket>),
+    /// The member stands elsewhere, and did not come.
+    Kept(Standing),
+    /// The member does not fit in, and did not come.
+    Mismatch(Disagreement),
+}
+
+/// What a party's members disagree about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disagreement {
+    /// What to play.
+    Mode,
+    /// How many they are.
+    Size,
+    /// Whether there is a place left.
+    Full,
+    /// Where to play: they have no region in common.
+    Regions,
+}
+
+/// What came of [`TicketStore::remove`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// The player waited, and does not any more.
+    Gone,
+    /// A match has the ticket. The player gets no seat of it, and is nowhere once it is decided.
+    Claimed(MatchId),
+    /// Another matcher has seen the player since, and so the place is kept.
+    Kept,
+    /// The player waits nowhere.
+    Unknown,
+}
+
 /// The tickets that a match wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -55,16 +172,70 @@ pub struct Wanted {
     pub tickets: Vec<TicketId>,
 }
 
-/// Tickets of all modes. A call answers within a deadline of the store's own; after
-/// [`EngineError::Deadline`] whether it took effect is unknown, and repeating it is harmless.
-pub trait TicketStore: Send + Sync + 'static {
-    /// Lets `ticket` wait, unless one of its members has a ticket already.
-    ///
-    /// Errors: [`EngineError::Full`] at the store's limit.
-    fn add(&self, ticket: Ticket) -> BoxFuture<'_, Result<Added, EngineError>>;
+/// What came of [`TicketStore::restore`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// The match was not there, and is again.
+    Restored,
+    /// It is there: who has no place in it has left it.
+    Stands,
+    /// It has ended.
+    Ended(Ending),
+}
 
-    /// Takes a ticket that waits out of its queue.
-    fn remove(&self, ticket: TicketId) -> BoxFuture<'_, Result<Removed, EngineError>>;
+/// A match whose room ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedMatch {
+    /// The match.
+    pub match_id: MatchId,
+    /// The room. A match that has another one goes on.
+    pub room: RoomId,
+    /// Why.
+    pub ending: Ending,
+}
+
+/// What a [`TicketStore::sweep`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Matches whose claims ran out: their tickets wait again.
+    pub claims: usize,
+    /// Players whom nobody had seen for long enough: they have lost their places.
+    pub players: usize,
+}
+
+/// Tickets, parties and matches of all modes. A call answers within a deadline of the store's own;
+/// after [`EngineError::Deadline`] whether it took effect is unknown, and repeating it is harmless.
+/// Deadlines of claims and sightings are on the store's clock.
+pub trait TicketStore: Send + Sync + 'static {
+    /// Lets `ticket` wait, unless one of its members stands somewhere already. Its members count
+    /// as seen.
+    ///
+    /// # Errors
+    /// [`EngineError::Full`] at the store's limit of players.
+    fn add<'a>(
+        &'a self,
+        ticket: &'a Ticket,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Added, EngineError>>;
+
+    /// A member comes to a party. Whoever completes it makes its ticket in the same step.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    fn gather<'a>(
+        &'a self,
+        gather: &'a Gather,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Gathered, EngineError>>;
+
+    /// Takes a player out of the queue: the ticket is gone, and the others of a party gather
+    /// again. With `unseen_by`, only if this matcher was the last to see the player, or nobody
+    /// has for the grace time.
+    fn remove<'a>(
+        &'a self,
+        player: PlayerId,
+        unseen_by: Option<&'a Incarnation>,
+    ) -> BoxFuture<'a, Result<Removed, EngineError>>;
 
     /// The tickets that wait for `mode`, by age.
     fn waiting<'a>(
@@ -72,16 +243,59 @@ pub trait TicketStore: Send + Sync + 'static {
         mode: &'a ModeName,
     ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>>;
 
-    /// Claims tickets for matches: for each match all that it wants, or none. Gives whether it
-    /// got them, in the order of `wanted`.
-    fn claim<'a>(&'a self, wanted: &'a [Wanted]) -> BoxFuture<'a, Result<Vec<bool>, EngineError>>;
+    /// Claims tickets for matches of `claimant` for `claim_for`: for each match all that it wants,
+    /// or none. Gives whether it got them, in the order of `wanted`.
+    fn claim<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>>;
 
-    /// The match stands: its tickets are gone.
-    fn settle(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>>;
+    /// Holds the claims of these matches for `claim_for` from now, as far as they have not been
+    /// given back.
+    fn renew<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// The match failed: its tickets wait again, each with its old age. Gives them.
-    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>>;
+    /// The match stands, for at most `lifetime`: its tickets are gone, and the players on them who
+    /// have not left are in it. Gives whether it does, which a repeated call finds too; it does
+    /// not if the claim was given back, or if the room has ended. Durable as far as the store is.
+    fn settle<'a>(
+        &'a self,
+        record: &'a MatchRecord,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
 
-    /// The ticket that `player` is on.
-    fn find(&self, player: PlayerId) -> BoxFuture<'_, Result<Option<Found>, EngineError>>;
+    /// The match failed: its tickets wait again, each with its old age. Those of which a member
+    /// has left are gone, and the others of such a party gather again.
+    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>>;
+
+    /// Says again that a match runs, to a store that may have lost it. What is left of its tickets
+    /// is gone; players who stand elsewhere stay there.
+    fn restore<'a>(
+        &'a self,
+        record: &'a MatchRecord,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Restored, EngineError>>;
+
+    /// These matches are over: their players are nowhere. Those that are not there need nothing.
+    fn end<'a>(&'a self, ended: &'a [EndedMatch]) -> BoxFuture<'a, Result<(), EngineError>>;
+
+    /// A player leaves a match for good; it goes on without.
+    fn depart(&self, player: PlayerId, match_id: MatchId)
+    -> BoxFuture<'_, Result<(), EngineError>>;
+
+    /// Where each player stands, in the order of `asked`.
+    fn standing<'a>(
+        &'a self,
+        asked: &'a [Asked],
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Vec<Standing>, EngineError>>;
+
+    /// Gives claims back that ran out, and removes players whom nobody has seen for the grace
+    /// time; some hundreds at most in one call. For every matcher to call about once a second.
+    fn sweep(&self) -> BoxFuture<'_, Result<Swept, EngineError>>;
 }

@@ -1,15 +1,17 @@
 //! Tickets: wishes to play.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use protocol::id::{PlayerId, TicketId};
 use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{ModeName, Region};
 
-/// One wish to play, of one player or of a party, in one mode's queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One wish to play, of one player or of a party, in one mode's queue. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     /// Its name.
     pub id: TicketId,
@@ -17,14 +19,19 @@ pub struct Ticket {
     pub mode: ModeName,
     /// Who plays: at least one. A party stays together, and in one team.
     pub members: Vec<Member>,
+    /// The code that they gathered by, of a party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<PartyCode>,
     /// Worst round trip of the members to each region, in milliseconds. Empty: any region will do.
+    #[serde(default)]
     pub regions: BTreeMap<Region, u32>,
     /// When the wait began, on the clock that all matchers of the queue share.
+    #[serde(with = "micros")]
     pub enqueued_at: Timestamp,
 }
 
 /// A player on a ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Who.
     pub player: PlayerId,
@@ -34,6 +41,29 @@ pub struct Member {
     pub rating: i32,
     /// Whether it is a bot of ours.
     pub bot: bool,
+}
+
+/// What the members of a party agree on. It is a secret of theirs: not for logs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartyCode(Box<str>);
+
+impl PartyCode {
+    /// A code, of whatever length.
+    pub fn new(code: &str) -> Self {
+        Self(code.into())
+    }
+
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PartyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PartyCode(..)")
+    }
 }
 
 /// The order of tickets in a queue: the one that waits longest first.
@@ -73,5 +103,19 @@ impl Ticket {
     /// Whether only bots are on it. Such a ticket fills matches and never makes one.
     pub fn is_bot(&self) -> bool {
         self.members.iter().all(|member| member.bot)
+    }
+}
+
+/// A moment as microseconds, for what is written to a store.
+pub(crate) mod micros {
+    use protocol::time::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(at.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        u64::deserialize(from).map(Timestamp)
     }
 }

@@ -6,12 +6,24 @@
     reason = "what fails here fails the test, with the line"
 )]
 
+#[path = "it/agreement.rs"]
+mod agreement;
 #[path = "it/attempts.rs"]
 mod attempts;
 #[path = "it/clients.rs"]
 mod clients;
+#[path = "it/failover.rs"]
+mod failover;
+#[path = "it/flaky.rs"]
+mod flaky;
 #[path = "it/gateway.rs"]
 mod gateway;
+#[path = "it/moves.rs"]
+mod moves;
+#[path = "it/on_redis.rs"]
+mod on_redis;
+#[path = "it/outages.rs"]
+mod outages;
 #[path = "it/parties.rs"]
 mod parties;
 #[path = "it/queues.rs"]

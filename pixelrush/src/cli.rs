@@ -26,6 +26,9 @@ pub(crate) enum Command {
     Matcher(SettingsArgs),
     /// Run a syncd: rooms.
     Syncd(SettingsArgs),
+    /// Run a race again from its tape, and compare it with what was played; exits with 0 only if
+    /// every byte is the same.
+    Replay(ReplayArgs),
     /// Run the smoke suite against a deployment; exits with 0 only if everything holds.
     Smoke(SmokeArgs),
 }
@@ -38,6 +41,14 @@ pub(crate) struct SettingsArgs {
     /// Read the configuration, say whether it is good, and exit.
     #[arg(long)]
     check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The room, as logs and clients name it: rm_ and 16 digits.
+    pub(crate) room: protocol::id::RoomId,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +71,7 @@ impl Cli {
     fn settings(&self) -> &SettingsArgs {
         match &self.command {
             Some(Command::Gateway(args) | Command::Matcher(args) | Command::Syncd(args)) => args,
+            Some(Command::Replay(replay)) => &replay.settings,
             Some(Command::Smoke(_)) | None => &self.settings,
         }
     }

@@ -3,18 +3,21 @@
 //! - `cli`: what can be asked for
 //! - `settings`, `problems`, `secrets`: the configuration file, what is wrong with it, the keys
 //! - `service`: starts one service on an address
+//! - `succession`: a gateway that replaces another process on the same host
 //! - `single`: all services in one process, with bots
 //! - `bots`: clients that fill races
-//! - `smoke`: the suite against a deployment
+//! - `smoke`: the suite against a deployment; `replay`: a race, run again
 
 mod bots;
 mod cli;
 mod problems;
+mod replay;
 mod secrets;
 mod service;
 mod settings;
 mod single;
 mod smoke;
+mod succession;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -61,6 +64,9 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         println!("the configuration is good");
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(Command::Replay(options)) = &cli.command {
+        return runtime.block_on(replay::run(&settings, options.room));
+    }
     let telemetry = chassis::telemetry::init(&cli.telemetry(&settings))?;
     service::raise_file_limit();
     runtime.block_on(serve(cli, settings, telemetry))?;
@@ -72,14 +78,14 @@ async fn serve(cli: &Cli, settings: Settings, telemetry: Telemetry) -> Result<()
     let drain = Drain::new();
     let readiness = Readiness::new();
     let hurry = drain.signals().map_err(Failure::Signals)?;
-    let host = Host::new(settings.clone(), drain.clone(), readiness.clone());
+    let host = Host::new(settings.clone(), drain.clone(), readiness.clone())?;
     let admin = Admin::new(readiness, telemetry.clone(), drain).config(host.shown());
     let running = match &cli.command {
         None => single::start(&host, admin, cli.config().is_none()).await?,
         Some(Command::Gateway(_)) => service::gateway(&host, admin).await?,
         Some(Command::Matcher(_)) => service::matcher(&host, admin).await?,
         Some(Command::Syncd(_)) => service::syncd(&host, admin).await?,
-        Some(Command::Smoke(_)) => return Ok(()),
+        Some(Command::Smoke(_) | Command::Replay(_)) => return Ok(()),
     };
     watch_for_reloads(cli.config(), &host, &telemetry)?;
     tokio::select! {

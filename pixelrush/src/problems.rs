@@ -12,11 +12,15 @@ use crate::settings::Settings;
 /// Ticks of the matcher below this would only burn the processor.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
+/// With less time for an answer from the network there would be none.
+const SHORTEST_ANSWER: Duration = Duration::from_millis(10);
+
 impl Settings {
     /// Everything that could never work, each with the key at fault and the remedy.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.check_addresses(&mut problems);
+        self.check_resolve(&mut problems);
         self.check_heartbeat(&mut problems);
         self.check_matcher(&mut problems);
         self.check_secrets(&mut problems);
@@ -55,6 +59,19 @@ impl Settings {
                 "matcher.nodes names {}, which gateway.rooms does not: no gateway could reach its rooms",
                 node.name
             ));
+        }
+    }
+
+    fn check_resolve(&self, problems: &mut Vec<String>) {
+        for (key, limit) in [
+            ("timeout", self.resolve.timeout),
+            ("probe", self.resolve.probe),
+        ] {
+            if limit < SHORTEST_ANSWER {
+                problems.push(format!(
+                    "resolve.{key} must be at least {SHORTEST_ANSWER:?}"
+                ));
+            }
         }
     }
 
@@ -129,6 +146,7 @@ mod tests {
             id: "studio".to_owned(),
             sha256: "secret".to_owned(),
         });
+        settings.resolve.probe = Duration::ZERO;
         settings.matcher.tick = Duration::ZERO;
         settings.matcher.modes.clear();
         settings.secrets.signing_key_file = Some("/no/such/file".into());
@@ -137,6 +155,7 @@ mod tests {
             "gateway.matcher",
             "gateway.heartbeat.interval",
             "gateway.api_keys",
+            "resolve.probe",
             "matcher.tick",
             "matcher.modes",
             "secrets",

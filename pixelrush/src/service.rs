@@ -10,20 +10,28 @@ use chassis::admin::Admin;
 use chassis::drain::Drain;
 use chassis::listen::{ListenOptions, bind};
 use chassis::readiness::Readiness;
+use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
-use engine::Engine;
+use engine::leases::keeper::{LeaseState, keep};
+use engine::redis::Redis;
+use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
 use gateway::{Gateway, Origins, Parts};
-use matcher::SyncdNode;
+use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
+use matcher::store::redis::RedisStore;
+use matcher::{NodeSource, SyncdNode};
 use protocol::id::Generation;
-use rpc::transport::Incoming;
+use rpc::transport::{Incoming, Names};
 use serde_json::Value;
+use syncd::Announce;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
+use crate::succession::Succession;
 
 /// Why PixelRush does not run.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +46,20 @@ pub(crate) enum Failure {
     Settings(String),
     #[error("cannot log")]
     Telemetry(#[from] chassis::telemetry::TelemetryError),
+    #[error("cannot find hosts by name")]
+    Resolve(#[from] chassis::resolve::ResolveError),
     #[error("no keys")]
     Secrets(#[from] SecretsError),
     #[error("cannot open the engine")]
     Engine(#[from] engine::EngineError),
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),
+    #[error("no handover")]
+    Handover(#[from] chassis::handover::HandoverError),
+    #[error("not ready within {0:?}; the process before this one goes on")]
+    NotReady(std::time::Duration),
+    #[error("{0}")]
+    Replay(String),
     #[error("cannot build the matcher")]
     Matcher(#[from] matcher::BuildError),
 }
@@ -54,6 +70,8 @@ pub(crate) struct Host {
     settings: Arc<ArcSwap<Settings>>,
     pub(crate) drain: Drain,
     pub(crate) readiness: Readiness,
+    /// Every endpoint comes from here, so that a name is followed once.
+    names: Names,
     /// The gateway of this process, if it has one: it takes new settings over.
     gateway: Arc<OnceLock<Arc<Gateway>>>,
     /// What the matcher of this process follows.
@@ -93,16 +111,22 @@ impl Running {
 }
 
 impl Host {
-    pub(crate) fn new(settings: Settings, drain: Drain, readiness: Readiness) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        drain: Drain,
+        readiness: Readiness,
+    ) -> Result<Self, Failure> {
+        let resolver = Resolver::new(settings.resolve.clone())?;
         let (matcher, _) = watch::channel(Arc::new(settings.matcher.clone()));
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        Self {
+        Ok(Self {
             settings,
             drain,
             readiness,
+            names: resolver.into(),
             gateway: Arc::default(),
             matcher,
-        }
+        })
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -115,7 +139,17 @@ impl Host {
         move || settings.load().shown()
     }
 
-    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+    /// The stores of services that run apart: shared if the settings say so.
+    pub(crate) async fn engine(&self) -> Result<Engine, Failure> {
+        let settings = self.settings();
+        match &settings.engine.redis {
+            Some(redis) => Ok(Engine::redis(redis).await?),
+            None => self.embedded(),
+        }
+    }
+
+    /// The stores of a process that is alone.
+    pub(crate) fn embedded(&self) -> Result<Engine, Failure> {
         Ok(Engine::embedded(
             self.settings().engine.data_dir.as_deref(),
         )?)
@@ -155,6 +189,14 @@ impl Host {
         secrets: &Secrets,
         drain: Drain,
     ) -> (Arc<Gateway>, JoinHandle<()>) {
+        let gateway = self.build_gateway(origins, secrets, drain);
+        let serving = gateway.clone();
+        let task = tokio::spawn(async move { serving.serve(listener).await });
+        (gateway, task)
+    }
+
+    /// A gateway that links its nodes and serves nobody yet.
+    fn build_gateway(&self, origins: Origins, secrets: &Secrets, drain: Drain) -> Arc<Gateway> {
         let gateway = Arc::new(Gateway::start(Parts {
             config: self.settings().gateway.clone(),
             origins,
@@ -165,23 +207,23 @@ impl Host {
         }));
         // A process has one gateway; a second one would only miss reloads.
         let _ = self.gateway.set(gateway.clone());
-        let serving = gateway.clone();
-        let task = tokio::spawn(async move { serving.serve(listener).await });
-        (gateway, task)
+        gateway
     }
 
     /// Starts a matcher on `incoming`.
     pub(crate) fn start_matcher(
         &self,
         incoming: Incoming,
-        nodes: Vec<SyncdNode>,
+        stores: MatcherStores,
         secrets: &Secrets,
+        generation: Generation,
     ) -> Result<JoinHandle<()>, Failure> {
         let dependencies = matcher::Dependencies {
-            store: Arc::new(MemoryStore::new(self.settings().matcher.players)),
-            nodes,
+            store: stores.tickets,
+            nodes: stores.nodes,
+            placements: stores.placements,
             signer: secrets.signer.clone(),
-            generation: generation(),
+            generation,
             drain: self.drain.clone(),
             readiness: self.readiness.clone(),
         };
@@ -194,12 +236,19 @@ impl Host {
     }
 
     /// Starts a syncd on `incoming`.
-    pub(crate) fn start_syncd(&self, incoming: Incoming, engine: &Engine) -> JoinHandle<()> {
+    pub(crate) fn start_syncd(
+        &self,
+        incoming: Incoming,
+        engine: &Engine,
+        announce: Option<Announce>,
+    ) -> JoinHandle<()> {
         let syncd = syncd::build(syncd::Parts {
             config: self.settings().syncd.clone(),
             engine: engine.clone(),
             drain: self.drain.clone(),
             readiness: self.readiness.clone(),
+            announce,
+            names: self.names.clone(),
         });
         tokio::spawn(syncd.serve(incoming))
     }
@@ -214,7 +263,15 @@ impl Host {
         let Some(address) = self.settings().admin.listen else {
             return Ok(tokio::spawn(async {}));
         };
-        let listener = listen(address)?;
+        self.serve_admin(admin, listen(address)?, gateway)
+    }
+
+    fn serve_admin(
+        &self,
+        admin: Admin,
+        listener: TcpListener,
+        gateway: Option<&Gateway>,
+    ) -> Result<JoinHandle<()>, Failure> {
         tracing::info!(address = %listener.local_addr()?, "private port");
         Ok(match gateway {
             Some(gateway) => tokio::spawn(gateway.private(listener, admin.router())),
@@ -231,15 +288,36 @@ impl Host {
 pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
-    if settings.gateway.rooms.is_empty() {
-        let text = "gateway.rooms is empty; it lists the syncd nodes".to_owned();
-        return Err(Failure::Settings(text));
-    }
-    let listener = listen(settings.gateway.listen)?;
+    let origins = match host.shared_engine().await? {
+        Some(engine) => Origins::Leases {
+            leases: engine.leases,
+            placements: engine.placements,
+            names: host.names.clone(),
+        },
+        None if settings.gateway.rooms.is_empty() => {
+            let text = "gateway.rooms is empty; it lists the syncd nodes, unless engine.redis is set and they are found there";
+            return Err(Failure::Settings(text.to_owned()));
+        }
+        None => Origins::of(&settings.gateway, &host.names),
+    };
+    let mut succession = Succession::begin(settings.gateway.handover.clone()).await?;
+    let listener = succession.listen("public", settings.gateway.listen)?;
+    let private = settings.admin.listen;
+    let private = private.map(|address| succession.listen("private", address));
+    let private = private.transpose()?;
+    let gateway = host.build_gateway(origins, &secrets, host.drain.clone());
+    succession.ready(&host.readiness).await?;
     announce("gateway", &listener)?;
-    let origins = Origins::of(&settings.gateway);
-    let (gateway, task) = host.start_gateway(listener, origins, &secrets, host.drain.clone());
-    let admin = host.start_admin(admin, Some(&gateway))?;
+    let serving = gateway.clone();
+    let task = tokio::spawn(async move { serving.serve(listener).await });
+    let admin = match private {
+        Some(private) => host.serve_admin(admin, private, Some(&gateway))?,
+        None => tokio::spawn(async {}),
+    };
+    // Whoever asks at the private port from then on is answered by the next process.
+    let private = admin.abort_handle();
+    let stop = move || private.abort();
+    succession.serve(host.drain.clone(), stop).await?;
     Ok(Running::new(vec![task], admin))
 }
 
@@ -247,26 +325,140 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
+    let engine = host.shared_engine().await?;
     let listener = listen(settings.matcher.listen)?;
     announce("matcher", &listener)?;
-    let nodes = settings.matcher.nodes.iter().map(SyncdNode::from).collect();
-    let task = host.start_matcher(Incoming::Tcp(listener), nodes, &secrets)?;
+    let generation = generation();
+    let mut tasks = Vec::new();
+    let stores = match engine
+        .as_ref()
+        .and_then(|engine| Some((engine, engine.redis.clone()?)))
+    {
+        Some((engine, redis)) => {
+            let advertised = settings.matcher.advertise.as_deref();
+            let record = NodeRecord {
+                node: settings.matcher.node.clone(),
+                kind: NodeKind::Matcher,
+                generation,
+                endpoint: endpoint("matcher", advertised, &listener)?,
+                load: Load::default(),
+                build: env!("CARGO_PKG_VERSION").to_owned(),
+                simulation: String::new(),
+                region: String::new(),
+            };
+            tasks.push(host.keep_lease(engine, record));
+            MatcherStores::shared(engine, redis, &host.names, settings.matcher.players)
+        }
+        None => {
+            let nodes = settings.matcher.nodes.iter();
+            let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
+            MatcherStores::alone(nodes.collect(), settings.matcher.players)
+        }
+    };
+    let incoming = Incoming::Tcp(listener);
+    tasks.push(host.start_matcher(incoming, stores, &secrets, generation)?);
     let admin = host.start_admin(admin, None)?;
-    Ok(Running::new(vec![task], admin))
+    Ok(Running::new(tasks, admin))
 }
 
 /// `pixelrush syncd`
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
+    let engine = host.engine().await?;
     let listener = listen(settings.syncd.listen)?;
     announce("syncd", &listener)?;
-    let task = host.start_syncd(Incoming::Tcp(listener), &host.engine()?);
+    let outliving = match engine.is_shared {
+        true => Some(Announce {
+            endpoint: endpoint("syncd", settings.syncd.advertise.as_deref(), &listener)?,
+            lease: settings.engine.lease,
+        }),
+        false => None,
+    };
+    let task = host.start_syncd(Incoming::Tcp(listener), &engine, outliving);
     let admin = host.start_admin(admin, None)?;
     Ok(Running::new(vec![task], admin))
 }
 
+/// What a matcher works on.
+pub(crate) struct MatcherStores {
+    tickets: Arc<dyn TicketStore>,
+    nodes: NodeSource,
+    placements: Option<Arc<dyn Placements>>,
+}
+
+impl MatcherStores {
+    /// Of the only matcher there is.
+    pub(crate) fn alone(nodes: Vec<SyncdNode>, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(MemoryStore::new(limit)),
+            nodes: NodeSource::Static(nodes),
+            placements: None,
+        }
+    }
+
+    /// Of one among others.
+    fn shared(engine: &Engine, redis: Redis, names: &Names, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(RedisStore::new(redis, limit)),
+            nodes: NodeSource::Leases {
+                leases: engine.leases.clone(),
+                names: names.clone(),
+            },
+            placements: Some(engine.placements.clone()),
+        }
+    }
+}
+
+impl Host {
+    /// The stores that services share, if they do.
+    async fn shared_engine(&self) -> Result<Option<Engine>, Failure> {
+        match self.settings().engine.redis {
+            Some(_) => self.engine().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Announces a node until it begins to drain.
+    fn keep_lease(&self, engine: &Engine, record: NodeRecord) -> JoinHandle<()> {
+        let stop = CancellationToken::new();
+        let (record, records) = watch::channel(record);
+        let (state, _) = watch::channel(LeaseState::Waiting);
+        let lease = self.settings().engine.lease;
+        let keeping = keep(engine.leases.clone(), records, lease, state, stop.clone());
+        let drain = self.drain.clone();
+        tokio::spawn(async move {
+            let _record = record;
+            let begun = async {
+                drain.started().await;
+                stop.cancel();
+            };
+            tokio::join!(begun, keeping);
+        })
+    }
+}
+
+/// Where others reach what listens on `listener`.
+fn endpoint(
+    service: &str,
+    advertised: Option<&str>,
+    listener: &TcpListener,
+) -> Result<String, Failure> {
+    if let Some(advertised) = advertised {
+        return Ok(advertised.to_owned());
+    }
+    let address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        let text = format!(
+            "{service}.advertise is not set, and others cannot reach {address}; set it to http://host:{}",
+            address.port()
+        );
+        return Err(Failure::Settings(text));
+    }
+    Ok(format!("http://{address}"))
+}
+
 /// A term of this process: higher after each start, as long as the clock does not go back.
-fn generation() -> Generation {
+pub(crate) fn generation() -> Generation {
     Generation(chassis::clock::unix_ms())
 }
 

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use chassis::admin::AdminConfig;
 use chassis::config::ConfigError;
+use chassis::resolve::ResolveConfig;
 use chassis::telemetry::TelemetryConfig;
+use engine::leases::keeper::LeaseConfig;
+use engine::redis::RedisConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::bots::BotsConfig;
@@ -22,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) secrets: SecretsConfig,
     /// Where state is kept.
     pub(crate) engine: EngineConfig,
+    /// How hosts are found by name.
+    pub(crate) resolve: ResolveConfig,
     /// The edge.
     pub(crate) gateway: gateway::Config,
     /// Matchmaking.
@@ -47,9 +52,14 @@ pub(crate) struct SecretsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EngineConfig {
-    /// A folder for what must last: results, and keys of the one-process mode. Absent: in memory,
+    /// On the embedded engine, a folder for what must last: results, and keys of the one-process mode. Absent: in memory,
     /// gone with the process.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The store that services which run apart share: they find each other by their leases, and
+    /// rooms outlive their nodes. Absent: the embedded engine.
+    pub(crate) redis: Option<RedisConfig>,
+    /// How leases are kept.
+    pub(crate) lease: LeaseConfig,
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
@@ -90,6 +100,7 @@ impl Settings {
         settings.matcher = matcher::Config {
             node: self.matcher.node.clone(),
             listen: self.matcher.listen,
+            advertise: self.matcher.advertise.clone(),
             nodes: self.matcher.nodes.clone(),
             players: self.matcher.players,
             mailbox: self.matcher.mailbox,

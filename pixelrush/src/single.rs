@@ -13,13 +13,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bots::Pool;
 use crate::secrets::Secrets;
-use crate::service::{Failure, Host, Running, listen, say};
+use crate::service::{Failure, Host, MatcherStores, Running, generation, listen, say};
 
 /// Starts everything and says where the game is.
 pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Running, Failure> {
     let settings = host.settings();
+    if settings.engine.redis.is_some() {
+        let text =
+            "engine.redis is for services that run apart; leave it out, or start one service";
+        return Err(Failure::Settings(text.to_owned()));
+    }
     let secrets = Secrets::read_or_make(&settings)?;
-    let engine = host.engine()?;
+    let engine = host.embedded()?;
     let listener = listen(settings.gateway.listen)?;
     let address = listener.local_addr()?;
 
@@ -31,15 +36,17 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
         endpoint: Endpoint::Memory(syncd_endpoint.clone()),
         region: None,
     }];
-    let origins = Origins {
+    let origins = Origins::Static {
         matcher: (
             settings.matcher.node.clone(),
             Endpoint::Memory(matcher_endpoint),
         ),
         rooms: BTreeMap::from([(syncd_node, Endpoint::Memory(syncd_endpoint))]),
     };
-    let syncd = host.start_syncd(Incoming::Memory(syncd_incoming), &engine);
-    let matcher = host.start_matcher(Incoming::Memory(matcher_incoming), nodes, &secrets)?;
+    let syncd = host.start_syncd(Incoming::Memory(syncd_incoming), &engine, None);
+    let stores = MatcherStores::alone(nodes, settings.matcher.players);
+    let incoming = Incoming::Memory(matcher_incoming);
+    let matcher = host.start_matcher(incoming, stores, &secrets, generation())?;
     // Its own drain: there is no other gateway to go to, so nobody waits for races to end.
     let leaving = Drain::new();
     let (gateway, serving) = host.start_gateway(listener, origins, &secrets, leaving.clone());

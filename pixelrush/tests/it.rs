@@ -6,6 +6,10 @@ mod failover;
 mod operator;
 #[path = "it/single.rs"]
 mod single;
+#[path = "it/succession.rs"]
+mod succession;
+#[path = "it/survive.rs"]
+mod survive;
 
 /// The binary under test.
 fn binary() -> &'static std::path::Path {

@@ -21,6 +21,15 @@ pub struct Config {
     pub node: NodeId,
     /// Where gateways and matchers reach it.
     pub listen: SocketAddr,
+    /// Where others reach it, `http://host:port`, if that is not `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// The region that it is in, as clients name it when they measure. Absent: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Most bytes of journal entries that wait for the store. Over it rooms stand still until the
+    /// store takes them.
+    pub journal_limit: ByteSize,
     /// Tasks that step rooms; 0: one for each core.
     pub workers: usize,
     /// Most rooms at once. Over it new ones are refused.
@@ -48,6 +57,10 @@ pub struct Config {
     /// How long a result is tried to be recorded while the store fails.
     #[serde(with = "chassis::config::duration")]
     pub record_for: Duration,
+    /// How long a room's tape is kept after its last second: what its game took in, some 20 KiB a
+    /// race, from which `pixelrush replay` runs it again. 0: not at all.
+    #[serde(with = "chassis::config::duration")]
+    pub keep_tapes: Duration,
     /// How long a drain waits for rooms to end by themselves.
     #[serde(with = "chassis::config::duration")]
     pub drain_deadline: Duration,
@@ -58,6 +71,9 @@ impl Default for Config {
         Self {
             node: "syncd-1".parse().expect("a DNS label"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7300)),
+            advertise: None,
+            region: None,
+            journal_limit: ByteSize(256 * 1024 * 1024),
             workers: 0,
             capacity: NonZeroUsize::new(2_000).expect("not zero"),
             snapshot_every: NonZeroU32::new(3).expect("not zero"),
@@ -68,6 +84,7 @@ impl Default for Config {
             abandon_after: Duration::from_secs(60),
             mailbox: NonZeroUsize::new(16_384).expect("not zero"),
             record_for: Duration::from_secs(30),
+            keep_tapes: Duration::from_secs(3600),
             drain_deadline: Duration::from_secs(180),
         }
     }

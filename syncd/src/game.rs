@@ -5,6 +5,10 @@
 //! A game is deterministic: integer arithmetic, randomness only out of the seed of its
 //! [`Setup`], iteration in a fixed order. The same setup and the same calls give the same bytes
 //! on every machine; fail-over, replays and the browser's prediction rest on that.
+//!
+//! A game can be written down and restored ([`Game::save`], [`GameKind::restore`]): what it gives
+//! after that is what it would have given without. [`store`] and [`load`] do it for a game whose
+//! state serialises.
 
 use std::fmt;
 
@@ -14,6 +18,7 @@ use protocol::id::PlayerId;
 use protocol::snapshot::{Schema, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// A place in a room, from 0. It belongs to one player for as long as the room lives.
 #[derive(
@@ -70,9 +75,17 @@ pub struct GameKind {
     pub input_bits: u8,
     /// What its snapshots hold.
     pub schema: fn() -> Schema,
+    /// Which simulation it is: raised whenever the same inputs would give other states, or the
+    /// saved state has another form. A room moves only between nodes that agree on it.
+    pub version: u32,
     /// Makes an instance.
     pub create: fn(&Setup) -> Result<Box<dyn Game>, SetupError>,
+    /// Makes an instance of that setup again, as [`Game::save`] has written it down.
+    pub restore: Restore,
 }
+
+/// A kind's way to make an instance of a setup again.
+pub type Restore = fn(&Setup, &[u8]) -> Result<Box<dyn Game>, RestoreError>;
 
 impl fmt::Debug for GameKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,11 +122,21 @@ pub trait Game: Send {
     /// Goes one tick on. `inputs` has an entry for each seat, in order.
     fn step(&mut self, inputs: &[SeatInput], events: &mut Vec<GameEvent>);
 
+    /// All that changes while it runs, for the kind's `restore`. What follows from the setup is
+    /// left out.
+    fn save(&self) -> Vec<u8>;
+
     /// Writes the state into `view`, which is empty and of the kind's schema.
     fn encode(&self, view: &mut View);
 
     /// How much the player of `viewer` needs the entity in slot `entity`.
     fn interest(&self, viewer: Seat, entity: usize) -> Priority;
+
+    /// Whether rooms of it are taped ([`crate::replay`]), second by second. A game that shows
+    /// nothing worth watching, or that must not be kept, says no.
+    fn is_taped(&self) -> bool {
+        true
+    }
 
     /// What a client must know before the first snapshot: the `setup` of the room's state.
     fn setup(&self) -> serde_json::Value;
@@ -126,7 +149,7 @@ pub trait Game: Send {
 }
 
 /// How a player went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Departure {
     /// The connection was lost; the player may be back.
     Lost,
@@ -220,6 +243,68 @@ impl SetupError {
             problem: problem.into(),
         }
     }
+}
+
+/// Why a room or a game cannot be made again from what was written down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// Written by a build whose format this one does not read.
+    #[error("format {theirs} of a room's state is unknown; this build reads {ours}")]
+    Format {
+        /// The format of what was written.
+        theirs: u8,
+        /// The one that this build has.
+        ours: u8,
+    },
+    /// This build does not have the game.
+    #[error("game {game:?} is unknown; this build has {known}")]
+    UnknownGame {
+        /// Its name.
+        game: String,
+        /// Names of those that there are.
+        known: String,
+    },
+    /// This build would go on in another way.
+    #[error("game {game:?} ran as simulation {theirs}; this build has {ours}")]
+    Simulation {
+        /// The game's name.
+        game: String,
+        /// The version that it ran as.
+        theirs: u32,
+        /// The one that this build has.
+        ours: u32,
+    },
+    /// The bytes are not what was written.
+    #[error("what was written down is damaged: {0}")]
+    Damaged(&'static str),
+    /// This build does not take the setup that it was made from.
+    #[error("the setup is not taken any more: {0}")]
+    Setup(#[from] SetupError),
+}
+
+/// Writes state down in a compact form that [`load`] reads.
+pub fn store(state: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(state).expect("state has sequences of known lengths only")
+}
+
+/// Reads what [`store`] has written. Any bytes may come.
+///
+/// # Errors
+/// [`RestoreError::Damaged`], which names `what`.
+pub fn load<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, RestoreError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((state, [])) => Ok(state),
+        _ => Err(RestoreError::Damaged(what)),
+    }
+}
+
+/// Bytes of a [`digest`].
+pub(crate) const DIGEST: usize = 8;
+
+/// The first bytes of SHA-256: they tell damage and difference, they are no seal.
+pub(crate) fn digest(bytes: &[u8]) -> [u8; DIGEST] {
+    let whole = Sha256::digest(bytes);
+    std::array::from_fn(|index| whole[index])
 }
 
 impl Setup {

@@ -4,24 +4,30 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::id::{MatchId, PlayerId, RoomId, SessionId};
+use chassis::backoff::Backoff;
+use engine::{Incarnation, Placement};
+use protocol::id::{Generation, MatchId, NodeId, PlayerId, RoomId, SessionId};
 use rpc::batch::Batch;
 use rpc::inbound::{AttachRequest, Inbound};
 use rpc::origin::{GatewayStream, Origin, OriginStream};
 use rpc::pb;
 use rpc::pb::room_news::News;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status};
 
 use crate::game::{SeatSetup, Setup};
 use crate::host::{Host, OpenError, WorkerIndex};
-use crate::room::{RoomSetup, Rules};
+use crate::ownership::tenure::{NotOurs, Tenure};
+use crate::room::{Room, RoomSetup, Rules};
 use crate::worker::{Link, Mail, room_unknown};
 
 /// How often a watcher is told the load.
 const LOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a room that is offered may take to become ours before the giver is told so.
+const ADOPT_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// News that wait for the transport of one watcher. Over it the host's queue of news fills.
 const WATCH_QUEUE: usize = 16;
@@ -158,7 +164,7 @@ impl pb::rooms_server::Rooms for RoomsService {
         self.host.open(&game, setup).await?;
         Ok(Response::new(pb::RoomCreated {
             node: self.host.node.to_string(),
-            generation: self.host.generation.0,
+            generation: self.host.generation().0,
         }))
     }
 
@@ -182,6 +188,102 @@ impl pb::rooms_server::Rooms for RoomsService {
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn adopt(
+        &self,
+        request: Request<pb::AdoptRoom>,
+    ) -> Result<Response<pb::RoomAdopted>, Status> {
+        let request = request.into_inner();
+        let Some(tenure) = self.host.tenure().cloned() else {
+            let text = "rooms do not move without a shared store";
+            return Err(Status::failed_precondition(text));
+        };
+        let adoption = Adoption::parse(request, &self.host, &tenure)?;
+        let room = adoption.room.id();
+        let (host, owner) = (self.host.clone(), tenure.journal());
+        // Not with this call: once the room is claimed it has to be hosted.
+        let (answer, adopted) = oneshot::channel();
+        self.host.drain.spawn("adopt", async move {
+            // Whoever asked may have given up.
+            let _ = answer.send(adoption.run(host, tenure).await);
+        });
+        match tokio::time::timeout(ADOPT_WITHIN, adopted).await {
+            Ok(Ok(Ok(generation))) => Ok(Response::new(pb::RoomAdopted {
+                node: owner.who().node.to_string(),
+                node_generation: owner.who().generation.0,
+                generation: generation.0,
+            })),
+            Ok(Ok(Err(error))) => {
+                let error = chassis::telemetry::Chain(&error).to_string();
+                tracing::warn!(%room, %error, "a room that was offered is not taken");
+                Err(Status::aborted(error))
+            }
+            Ok(Err(_)) | Err(_) => Err(Status::deadline_exceeded("the store is too slow")),
+        }
+    }
+}
+
+/// A room that another node offers.
+struct Adoption {
+    room: Room,
+    from: Placement,
+}
+
+impl Adoption {
+    fn parse(request: pb::AdoptRoom, host: &Host, tenure: &Tenure) -> Result<Self, Status> {
+        if host.drain.is_draining() {
+            return Err(OpenError::Draining.into());
+        }
+        if request.simulation != tenure.simulation {
+            return Err(Status::failed_precondition(format!(
+                "this node steps {}, not {}",
+                tenure.simulation, request.simulation
+            )));
+        }
+        let node = request.from_node.parse::<NodeId>();
+        let node = node.map_err(|error| Status::invalid_argument(format!("from_node: {error}")))?;
+        let room = Room::restore(host.games(), &request.checkpoint).map_err(|error| {
+            Status::invalid_argument(format!("checkpoint: {}", chassis::telemetry::Chain(&error)))
+        })?;
+        if room.id().0 != request.room {
+            return Err(Status::invalid_argument("checkpoint: of another room"));
+        }
+        let owner = Incarnation {
+            node,
+            generation: Generation(request.from_node_generation),
+        };
+        let generation = Generation(request.generation);
+        let from = Placement { owner, generation };
+        Ok(Self { room, from })
+    }
+
+    /// Makes the room ours; gives the term in which it is.
+    async fn run(self, host: Arc<Host>, tenure: Arc<Tenure>) -> Result<Generation, NotOurs> {
+        let id = self.room.id();
+        if let Some(generation) = host.generation_of(id) {
+            return Ok(generation);
+        }
+        let journal = tenure.journal();
+        let state = self.room.checkpoint();
+        tenure.prepare(&journal, id, state).await?;
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        loop {
+            match tenure.claim(&journal, id, &self.from).await {
+                Ok(placement) => {
+                    let generation = placement.generation;
+                    host.adopt(self.room, placement).await;
+                    return Ok(generation);
+                }
+                Err(NotOurs::Taken) => {
+                    journal.forget(id);
+                    return Err(NotOurs::Taken);
+                }
+                // It may be ours: nobody else would host it then.
+                Err(error) if journal.is_sealed() => return Err(error),
+                Err(_) => tokio::time::sleep(backoff.next()).await,
+            }
+        }
     }
 }
 
@@ -257,9 +359,11 @@ fn setup(request: pb::CreateRoom, rules: Rules) -> Result<RoomSetup, Status> {
 
 impl From<OpenError> for Status {
     fn from(error: OpenError) -> Self {
-        let text = error.to_string();
+        let text = chassis::telemetry::Chain(&error).to_string();
         match error {
-            OpenError::Draining | OpenError::Busy => Self::unavailable(text),
+            OpenError::Draining | OpenError::Busy | OpenError::NotOurs(_) => {
+                Self::unavailable(text)
+            }
             OpenError::Full(_) => Self::resource_exhausted(text),
             OpenError::Failed(_) => Self::internal(text),
             OpenError::Ended(_) => Self::failed_precondition(text),

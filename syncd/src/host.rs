@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chassis::drain::Drain;
+use engine::{Placement, Segment};
 use parking_lot::Mutex;
 use protocol::id::{Generation, NodeId, RoomId};
 use rpc::pb;
@@ -13,9 +15,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::games::Games;
+use crate::ownership::tenure::{NotOurs, Tenure};
+use crate::ownership::writer::Journal;
 use crate::results::Ending;
 use crate::room::{Room, RoomSetup, Rules};
-use crate::worker::Mail;
+use crate::worker::{Mail, NewRoom};
 
 /// Ended rooms that are remembered, so that a repeated request does not play a match again.
 const REMEMBERED: usize = 8_192;
@@ -34,8 +38,12 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 /// The node.
 pub(crate) struct Host {
     pub(crate) node: NodeId,
-    pub(crate) generation: Generation,
+    generation: Generation,
+    /// Where rooms outlive the node.
+    tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    /// Where pieces of tapes are kept.
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     games: Games,
     rules: Rules,
     capacity: usize,
@@ -58,7 +66,7 @@ struct Directory {
     ended_order: VecDeque<RoomId>,
     /// Rooms that are gone, but whose result is still being recorded: as many as wait for it at
     /// most.
-    untold: BTreeSet<RoomId>,
+    untold: BTreeMap<RoomId, Option<Generation>>,
     /// Ends that have been told, the oldest first; at most [`RECENT`].
     recent: VecDeque<(Instant, pb::RoomEnded)>,
 }
@@ -66,15 +74,30 @@ struct Directory {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     worker: WorkerIndex,
+    /// The term of this owner of the room.
+    generation: Generation,
     /// Its end has been told; it lingers.
     over: bool,
+    /// It is being given to another node, which may have it by now.
+    offered: bool,
+}
+
+/// How a room comes here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// It begins: refused when the node is full or draining.
+    New,
+    /// It was another node's.
+    Adopted,
 }
 
 /// What a [`Host`] is made from.
 pub(crate) struct HostParts {
     pub(crate) node: NodeId,
     pub(crate) generation: Generation,
+    pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
+    pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
@@ -82,7 +105,7 @@ pub(crate) struct HostParts {
 }
 
 /// Why a room is not opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error("this node is draining")]
     Draining,
@@ -98,6 +121,8 @@ pub(crate) enum OpenError {
     Failed(String),
     #[error("the room's worker takes nothing")]
     Busy,
+    #[error("the room would not outlive this node")]
+    NotOurs(#[from] NotOurs),
 }
 
 impl Host {
@@ -106,7 +131,9 @@ impl Host {
         Self {
             node: parts.node,
             generation: parts.generation,
+            tenure: parts.tenure,
             drain: parts.drain,
+            tapes: parts.tapes,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
@@ -115,7 +142,7 @@ impl Host {
                 rooms_on: vec![0; workers],
                 ended: BTreeSet::new(),
                 ended_order: VecDeque::new(),
-                untold: BTreeSet::new(),
+                untold: BTreeMap::new(),
                 recent: VecDeque::new(),
             }),
             rooms: watch::Sender::new(0),
@@ -146,17 +173,132 @@ impl Host {
         // Nothing is left of a room that panicked here.
         let room = catch_unwind(AssertUnwindSafe(|| Room::new(kind, setup)))
             .map_err(|_| OpenError::Failed(game.to_owned()))?;
-        let room = Box::new(room?);
-        let Some(worker) = self.place(id)? else {
+        let room = room?;
+        let Some(worker) = self.place(id, Generation(1), Admission::New)? else {
             return Ok(());
         };
-        let sent = self.mailboxes[worker].send_timeout(Mail::Open(room), HAND_OVER);
-        if sent.await.is_err() {
-            self.forget(id);
+        let owner = match &self.tenure {
+            None => None,
+            Some(tenure) => match tenure.register(id, room.checkpoint()).await {
+                Ok(owner) => Some(owner),
+                Err(error) => {
+                    self.forget(id);
+                    return Err(error.into());
+                }
+            },
+        };
+        let new = NewRoom {
+            room,
+            owner,
+            is_adopted: false,
+        };
+        if !self.hand(worker, new).await {
+            self.close(id);
             return Err(OpenError::Busy);
         }
         tracing::info!(room = %id, game, "room opened");
         Ok(())
+    }
+
+    /// Hosts a room that was another node's and has been claimed.
+    pub(crate) async fn adopt(&self, room: Room, placement: Placement) {
+        let id = room.id();
+        // Full or draining, it goes on here: nobody else may have it.
+        let place = self.place(id, placement.generation, Admission::Adopted);
+        let Ok(Some(worker)) = place else {
+            return;
+        };
+        let new = NewRoom {
+            room,
+            owner: Some(placement.owner),
+            is_adopted: true,
+        };
+        if !self.hand(worker, new).await {
+            tracing::error!(room = %id, "a room was taken over and cannot be stepped");
+            self.close(id);
+        }
+    }
+
+    async fn hand(&self, worker: WorkerIndex, new: NewRoom) -> bool {
+        let mail = Mail::Host(Box::new(new));
+        let sent = self.mailboxes[worker].send_timeout(mail, HAND_OVER);
+        sent.await.is_ok()
+    }
+
+    /// This node's incarnation.
+    pub(crate) fn generation(&self) -> Generation {
+        let tenure = self.tenure.as_ref();
+        tenure.map_or(self.generation, |tenure| tenure.journal().who().generation)
+    }
+
+    /// Where rooms outlive the node.
+    pub(crate) fn tenure(&self) -> Option<&Arc<Tenure>> {
+        self.tenure.as_ref()
+    }
+
+    /// The games that rooms are of.
+    pub(crate) fn games(&self) -> &Games {
+        &self.games
+    }
+
+    /// The rooms that are here, not over and not offered to others, with the terms in which they
+    /// are ours.
+    pub(crate) fn placed(&self) -> Vec<(RoomId, Generation)> {
+        let directory = self.directory.lock();
+        let ours = |place: &Place| !place.over && !place.offered;
+        let open = directory.rooms.iter().filter(|(_, place)| ours(place));
+        open.map(|(room, place)| (*room, place.generation))
+            .collect()
+    }
+
+    /// The term in which a room is ours, if it is here.
+    pub(crate) fn generation_of(&self, room: RoomId) -> Option<Generation> {
+        let directory = self.directory.lock();
+        directory.rooms.get(&room).map(|place| place.generation)
+    }
+
+    /// A room is another node's; `to` is where its players find it, if that is known.
+    pub(crate) async fn give_up(&self, room: RoomId, to: Option<(NodeId, Generation)>) {
+        self.post(room, Mail::Moved { room, to }).await;
+    }
+
+    /// A room is offered to another node from now on.
+    pub(crate) fn offer(&self, room: RoomId) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
+            place.offered = true;
+        }
+    }
+
+    /// A room that stood still goes on here, in a new term.
+    pub(crate) async fn thaw(&self, room: RoomId, generation: Generation) {
+        if let Some(place) = self.directory.lock().rooms.get_mut(&room) {
+            place.generation = generation;
+            place.offered = false;
+        }
+        self.post(room, Mail::Thaw(room)).await;
+    }
+
+    /// Every room begins new histories: nobody continues what was told until now.
+    pub(crate) async fn break_histories(&self) {
+        for mailbox in &self.mailboxes {
+            let _ = mailbox.send(Mail::BreakHistories).await;
+        }
+    }
+
+    /// The node begins anew, without rooms.
+    pub(crate) async fn begin_journal(&self, journal: &Arc<Journal>) {
+        let rooms: Vec<RoomId> = self.directory.lock().rooms.keys().copied().collect();
+        for mailbox in &self.mailboxes {
+            // One that is gone has no rooms.
+            let _ = mailbox.send(Mail::Journal(journal.clone())).await;
+        }
+        rooms.into_iter().for_each(|room| self.forget(room));
+    }
+
+    async fn post(&self, room: RoomId, mail: Mail) {
+        if let Some(worker) = self.worker_of(room) {
+            let _ = self.mailboxes[worker].send(mail).await;
+        }
     }
 
     /// The worker of an open room.
@@ -179,11 +321,25 @@ impl Host {
     pub(crate) fn close(&self, room: RoomId) {
         let mut directory = self.directory.lock();
         directory.remember(room);
-        if directory.rooms.get(&room).is_some_and(|place| !place.over) {
-            directory.untold.insert(room);
+        let place = directory.rooms.get(&room).copied();
+        if place.is_some_and(|place| !place.over) {
+            directory
+                .untold
+                .insert(room, place.map(|place| place.generation));
         }
         drop(directory);
+        if let Some(place) = place.filter(|place| place.over) {
+            self.over(room, place.generation);
+        }
         self.forget(room);
+    }
+
+    /// Nobody has to go on with a room: its result is recorded, and its players know it.
+    fn over(&self, room: RoomId, generation: Generation) {
+        if let Some(tenure) = &self.tenure {
+            let owner = tenure.journal().who().clone();
+            tenure.over(room, generation, owner);
+        }
     }
 
     /// Tells those who watch that a room ended.
@@ -193,7 +349,10 @@ impl Host {
             r#match: ending.match_id.0,
             reason: ending.reason.as_str().to_owned(),
         };
-        self.directory.lock().told(ending.room, ended.clone());
+        let gone = self.directory.lock().told(ending.room, ended.clone());
+        if let Some(generation) = gone {
+            self.over(ending.room, generation);
+        }
         // Nobody watching is fine: who comes later gets the list.
         let _ = self.news.send(ended);
     }
@@ -207,7 +366,7 @@ impl Host {
             directory.forget_old(Instant::now());
             let running = directory.rooms.iter().filter(|(_, place)| !place.over);
             let running = running.map(|(room, _)| room);
-            let rooms = running.chain(&directory.untold).map(|room| room.0);
+            let rooms = running.chain(directory.untold.keys()).map(|room| room.0);
             let ended = directory.recent.iter().map(|(_, ended)| ended.clone());
             (rooms.collect(), ended.collect())
         };
@@ -246,28 +405,40 @@ impl Host {
     }
 
     /// Gives a new room to the worker with the fewest; `None` if it has been opened meanwhile.
-    fn place(&self, room: RoomId) -> Result<Option<WorkerIndex>, OpenError> {
+    fn place(
+        &self,
+        room: RoomId,
+        generation: Generation,
+        admission: Admission,
+    ) -> Result<Option<WorkerIndex>, OpenError> {
         let mut directory = self.directory.lock();
         if directory.rooms.contains_key(&room) {
             return Ok(None);
         }
-        if self.drain.is_draining() {
+        let is_new = admission == Admission::New;
+        if is_new && self.drain.is_draining() {
             return Err(OpenError::Draining);
         }
-        if directory.rooms.len() >= self.capacity {
+        if is_new && directory.rooms.len() >= self.capacity {
             return Err(OpenError::Full(self.capacity));
         }
         let counts = directory.rooms_on.iter().enumerate();
         let fewest = counts.min_by_key(|(_, count)| **count);
         let worker = fewest.map_or(0, |(index, _)| index);
         directory.rooms_on[worker] += 1;
-        let over = false;
-        directory.rooms.insert(room, Place { worker, over });
+        let place = Place {
+            worker,
+            generation,
+            over: false,
+            offered: false,
+        };
+        directory.rooms.insert(room, place);
         self.rooms.send_replace(directory.rooms.len());
         Ok(Some(worker))
     }
 
-    fn forget(&self, room: RoomId) {
+    /// A room is not here any more.
+    pub(crate) fn forget(&self, room: RoomId) {
         let mut directory = self.directory.lock();
         if let Some(place) = directory.rooms.remove(&room) {
             directory.rooms_on[place.worker] -= 1;
@@ -277,17 +448,19 @@ impl Host {
 }
 
 impl Directory {
-    fn told(&mut self, room: RoomId, ended: pb::RoomEnded) {
+    /// Gives the room's term if it has gone already.
+    fn told(&mut self, room: RoomId, ended: pb::RoomEnded) -> Option<Generation> {
         if let Some(place) = self.rooms.get_mut(&room) {
             place.over = true;
         }
-        self.untold.remove(&room);
+        let gone = self.untold.remove(&room).flatten();
         let now = Instant::now();
         self.forget_old(now);
         if self.recent.len() == RECENT.0 {
             self.recent.pop_front();
         }
         self.recent.push_back((now, ended));
+        gone
     }
 
     fn forget_old(&mut self, now: Instant) {

@@ -6,13 +6,14 @@
 //! - `viewer`, `interest`, `delta`: what each player is shown, and its bytes
 //! - [`recording`]: a room's commands, run again
 //! - [`ownership`]: what is written down of rooms, and who takes them over
+//! - [`replay`]: a room's game, run again from the tape that the room made
 //! - `ticker`: when steps are due
 //!
 //! Around it:
 //! - `grpc`: gateways' streams and matchers' calls come in, and are handed to a worker
 //! - `host`: which rooms there are, on which worker
 //! - `worker`: steps many rooms, speaks for them to gateways
-//! - `results`: what becomes of a room that ended
+//! - `results`: what becomes of a room that ended; `tapes`: its game, kept to be run again
 //! - [`config`], `meters`; [`build`], [`Syncd::serve`]: the service
 
 pub mod config;
@@ -20,6 +21,7 @@ pub mod game;
 pub mod games;
 pub mod ownership;
 pub mod recording;
+pub mod replay;
 pub mod room;
 
 mod delta;
@@ -29,9 +31,10 @@ mod interest;
 mod meters;
 mod results;
 mod service;
+mod tapes;
 mod ticker;
 mod viewer;
 mod worker;
 
 pub use config::Config;
-pub use service::{Parts, Syncd, build, build_with};
+pub use service::{Announce, Parts, Syncd, build, build_with};

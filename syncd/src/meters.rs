@@ -14,6 +14,8 @@ pub(crate) struct Meters {
     pub(crate) players: Gauge,
     pub(crate) tick: Histogram,
     pub(crate) overruns: Counter,
+    pub(crate) stalls: Counter,
+    pub(crate) tapes_lost: Counter,
     pub(crate) inputs_lost: Counter,
     pub(crate) snapshots_sent: Counter,
     pub(crate) snapshots_encoded: Counter,
@@ -33,6 +35,14 @@ impl Meters {
             "Steps given up because a worker was too late"
         );
         describe_counter!(
+            "syncd_journal_stalls_total",
+            "Steps not taken because too much waited for the journal"
+        );
+        describe_counter!(
+            "syncd_tape_segments_lost_total",
+            "Pieces of tapes that were not kept because too many waited for the store"
+        );
+        describe_counter!(
             "syncd_inputs_lost_total",
             "Steps of input that were dropped"
         );
@@ -50,6 +60,8 @@ impl Meters {
             players: gauge!("syncd_players"),
             tick: histogram!("syncd_tick_seconds"),
             overruns: counter!("syncd_tick_overruns_total"),
+            stalls: counter!("syncd_journal_stalls_total"),
+            tapes_lost: counter!("syncd_tape_segments_lost_total"),
             inputs_lost: counter!("syncd_inputs_lost_total"),
             snapshots_sent: counter!("syncd_snapshots_sent_total"),
             snapshots_encoded: counter!("syncd_snapshots_encoded_total"),
@@ -66,4 +78,45 @@ pub(crate) fn room_ended(reason: EndReason) {
 /// What became of a result: `recorded`, `already_there`, `lost`.
 pub(crate) fn result(outcome: &'static str) {
     counter!("syncd_results_total", "outcome" => outcome).increment(1);
+}
+
+/// What the writer of a journal shows.
+pub(crate) struct JournalMeters {
+    pub(crate) kept: Gauge,
+    pub(crate) calls: Counter,
+    pub(crate) failures: Counter,
+}
+
+impl JournalMeters {
+    pub(crate) fn new() -> Self {
+        describe_gauge!(
+            "syncd_journal_kept_bytes",
+            "Bytes of journal entries kept in memory: not confirmed, or after the oldest checkpoint"
+        );
+        describe_counter!("syncd_journal_calls_total", "Calls that wrote the journal");
+        describe_counter!(
+            "syncd_journal_failures_total",
+            "Calls that the store did not answer"
+        );
+        Self {
+            kept: gauge!("syncd_journal_kept_bytes"),
+            calls: counter!("syncd_journal_calls_total"),
+            failures: counter!("syncd_journal_failures_total"),
+        }
+    }
+}
+
+/// What became of a room of a dead node: `taken`, `unreadable`.
+pub(crate) fn room_claimed(outcome: &'static str) {
+    counter!("syncd_rooms_claimed_total", "outcome" => outcome).increment(1);
+}
+
+/// How long restoring a room took.
+pub(crate) fn restored(took: std::time::Duration) {
+    histogram!("syncd_room_restore_seconds").record(took.as_secs_f64());
+}
+
+/// How long a room stood still while it was handed over.
+pub(crate) fn handed_over(took: std::time::Duration) {
+    histogram!("syncd_room_handover_seconds").record(took.as_secs_f64());
 }

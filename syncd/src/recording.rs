@@ -12,6 +12,8 @@ use crate::room::{Applied, Command, Output, Room, RoomSetup};
 /// A room's setup and every command that it took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
+    /// The name of the room's game.
+    pub game: String,
     /// What the room was made from.
     pub setup: RoomSetup,
     /// Commands in order, each with the tick after which it came.
@@ -55,6 +57,7 @@ impl Recorder {
     /// What was recorded.
     pub fn finish(self) -> Recording {
         Recording {
+            game: self.room.game().to_owned(),
             setup: self.room.setup().clone(),
             commands: self.commands,
             until: self.room.tick(),

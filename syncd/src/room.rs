@@ -6,9 +6,13 @@
 //! same ticks give the same bytes ([`crate::recording`] proves it).
 //!
 //! - `command`: what comes in; `output`: what leaves
+//! - `attendance`: who comes and goes, and what they send
 //! - `member`: one seat: presence, inputs, event log
+//! - `checkpoint`: a room written down, and restored
+//! - `durable`: which of the inputs are safe from a crash
 //! - `ending`: when a game is over, and when its room is gone
 //! - `say`: messages between members, and their rate
+//! - `tape`: what the game takes in, for replays
 //! - `tell`: the JSON that clients get
 //!
 //! # Rules
@@ -20,20 +24,24 @@
 //!   [`Rules::linger_ticks`].
 //! - A room is gone, too, after nobody was present for [`Rules::abandon_ticks`].
 
+mod attendance;
+mod checkpoint;
 mod command;
+mod durable;
 mod ending;
 mod member;
 mod output;
 mod say;
+mod tape;
 mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::attach::{Claim, Verdict};
+use protocol::attach::Claim;
 use protocol::close::CloseCode;
-use protocol::frame::{Ack, InputFrame, SnapshotHead};
+use protocol::frame::SnapshotHead;
 use protocol::id::{MatchId, PlayerId, RoomId, SessionId, Tick};
 use protocol::snapshot::{Schema, View};
 use protocol::time::Timestamp;
@@ -45,10 +53,13 @@ use crate::game::{
     SetupError,
 };
 use crate::interest;
-use member::{Member, Presence};
+use member::Member;
+use tape::Tape;
 
 pub use command::{Attach, Command};
 pub use output::{Applied, EndReason, Output, Refusal};
+pub use tape::SEGMENT_TICKS;
+pub(crate) use tape::{Happening, Segment};
 
 /// Steps a second, of every room.
 pub const TICK_HZ: u32 = 60;
@@ -103,6 +114,10 @@ pub struct Room {
     last_present: Tick,
     over_at: Option<Tick>,
     ended: Option<EndReason>,
+    /// Everything up to here is durable; `None`: everything is at once.
+    confirmed: Option<Tick>,
+    /// Until the game is over, of a game that is taped.
+    tape: Option<Tape>,
     inputs: Vec<SeatInput>,
     events: Vec<GameEvent>,
 }
@@ -113,7 +128,6 @@ impl Room {
     /// # Errors
     /// [`SetupError`], with the field of the setup at fault.
     pub fn new(kind: &GameKind, setup: RoomSetup) -> Result<Self, SetupError> {
-        let schema = (kind.schema)();
         let seats = &setup.game.seats;
         for (index, seat) in seats.iter().enumerate() {
             if seats[..index]
@@ -125,19 +139,21 @@ impl Room {
             }
         }
         let game = (kind.create)(&setup.game)?;
-        let members = seats
+        let members: Vec<Member> = seats
             .iter()
             .map(|_| Member::new(setup.rules.input_limit))
             .collect();
         Ok(Self {
+            schema: (kind.schema)(),
             kind: *kind,
-            schema,
+            tape: Tape::of(game.as_ref(), members.len()),
             game,
             members,
             tick: Tick(0),
             last_present: Tick(0),
             over_at: None,
             ended: None,
+            confirmed: None,
             inputs: Vec::new(),
             events: Vec::new(),
             setup,
@@ -166,11 +182,17 @@ impl Room {
             .iter_mut()
             .map(|member| member.next_input(hold));
         self.inputs.extend(inputs);
+        if self.confirmed.is_some() {
+            for member in &mut self.members {
+                member.note_processed(self.tick);
+            }
+        }
         if !self.is_over() {
             self.step_game();
         }
         self.report_lost_inputs(out);
         self.check_end();
+        self.cut_tape(out);
         self.flush(out);
         let rules = &self.setup.rules;
         if self.tick.0 % rules.snapshot_every == rules.snapshot_phase % rules.snapshot_every {
@@ -196,6 +218,11 @@ impl Room {
         &self.setup
     }
 
+    /// The name of its game.
+    pub fn game(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// The last step.
     pub fn tick(&self) -> Tick {
         self.tick
@@ -204,6 +231,13 @@ impl Room {
     /// The fields of its snapshots.
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// The game's whole state, as a viewer without limits sees it.
+    pub fn view(&self) -> View {
+        let mut view = View::new(&self.schema);
+        self.game.encode(&mut view);
+        view
     }
 
     /// How many players are present.
@@ -244,70 +278,10 @@ impl Room {
         Timestamp(u64::from(self.tick.0) * 1_000_000 / u64::from(TICK_HZ))
     }
 
-    fn attach(&mut self, attach: Attach) -> Applied {
-        let Some(seat) = self.seat_of(attach.player) else {
-            return Applied::Refused(Refusal::NoSeat);
-        };
-        let member = &mut self.members[seat.index()];
-        if member.presence == Presence::Left {
-            return Applied::Refused(Refusal::Left);
-        }
-        match member.holder.judge(&attach.claim) {
-            Verdict::Accept => {}
-            Verdict::Stale => return Applied::Refused(Refusal::Stale),
-            Verdict::Replaced => return Applied::Refused(Refusal::Replaced),
-        }
-        let previous = member.present_claim();
-        member.attach(&attach, self.setup.rules.input_limit);
-        self.last_present = self.tick;
-        if previous.is_none() {
-            self.game.join(seat);
-            let event = tell::joined(seat, &self.setup.game.seats[seat.index()]);
-            self.tell_others(seat, &event);
-        }
-        Applied::Attached { seat, previous }
-    }
-
-    fn detach(&mut self, seat: Seat, attempt: u32, departure: Departure) -> Applied {
-        let Some(member) = self.members.get_mut(seat.index()) else {
-            return Applied::Ignored;
-        };
-        // A detach that comes late must not undo a later attach.
-        let counts = member.holder.current();
-        let current = counts.is_some_and(|claim| claim.attempt == attempt);
-        if !current || !member.is_present() {
-            return Applied::Ignored;
-        }
-        member.detach(departure);
-        self.last_present = self.tick;
-        self.game.leave(seat, departure);
-        self.tell_others(seat, &tell::left(seat, departure));
-        Applied::Done
-    }
-
-    fn acknowledge(&mut self, seat: Seat, ack: Ack) -> Applied {
-        let now = self.now();
-        match self.members.get_mut(seat.index()) {
-            Some(member) => {
-                member.log.handle_ack(now, ack);
-                Applied::Done
-            }
-            None => Applied::Ignored,
-        }
-    }
-
-    fn input(&mut self, seat: Seat, input: &InputFrame) -> Applied {
-        let (now, bits) = (self.now(), self.kind.input_bits);
-        let Some(member) = self.members.get_mut(seat.index()) else {
-            return Applied::Ignored;
-        };
-        match member.accept(now, input, bits) {
-            true => Applied::Done,
-            false => Applied::Ignored,
-        }
-    }
-
     fn step_game(&mut self) {
+        if let Some(tape) = &mut self.tape {
+            tape.inputs(Tick(self.tick.0 - 1), &self.inputs);
+        }
         let mut events = std::mem::take(&mut self.events);
         self.game.step(&self.inputs, &mut events);
         for event in events.drain(..) {
@@ -353,7 +327,7 @@ impl Room {
             let attached = member.attached.take();
             let Some(Claim {
                 session, attempt, ..
-            }) = member.present_claim()
+            }) = member.listener()
             else {
                 continue;
             };
@@ -389,20 +363,21 @@ impl Room {
     }
 
     fn snapshot(&mut self, out: &mut Vec<Output>) {
-        if !self.members.iter().any(Member::is_present) {
+        if self
+            .members
+            .iter()
+            .all(|member| member.listener().is_none())
+        {
             return;
         }
-        let mut full = View::new(&self.schema);
-        self.game.encode(&mut full);
-        let full = Arc::new(full);
-        let mut bodies = SharedBodies::new(&self.schema, full);
+        let mut bodies = SharedBodies::new(&self.schema, Arc::new(self.view()));
         for index in 0..self.members.len() {
             let seat = Seat(index as u16);
             let member = &mut self.members[index];
-            let Some(session) = member.session() else {
+            let Some(Claim { session, .. }) = member.listener() else {
                 continue;
             };
-            let head = member.head(self.tick);
+            let head = member.head(self.tick, self.confirmed.is_some());
             let priority = |entity| match self.game.interest(seat, entity) {
                 Priority(0) => None,
                 priority => Some(priority),
@@ -421,9 +396,7 @@ impl Room {
 
     fn state_for(&self, seat: Seat) -> String {
         let present: Vec<bool> = self.members.iter().map(Member::is_present).collect();
-        let result = self
-            .result()
-            .map(|result| tell::result(&self.setup.game.seats, &result));
+        let result = self.is_surely_over().then(|| self.standings());
         tell::state(&tell::RoomState {
             room: self.setup.room,
             game: self.kind.name,
@@ -435,6 +408,7 @@ impl Room {
             schema: &self.schema,
             setup: self.game.setup(),
             seats: tell::seats(&self.setup.game.seats, &present),
+            processed: self.members[seat.index()].processed(),
             result,
         })
     }
@@ -452,5 +426,7 @@ impl std::fmt::Debug for Room {
 /// Who a snapshot is for, and the part that is theirs alone.
 pub(crate) type SnapshotTarget = (Seat, SessionId, SnapshotHead);
 
+#[cfg(test)]
+pub(crate) mod rig;
 #[cfg(test)]
 mod tests;

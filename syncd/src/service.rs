@@ -1,17 +1,20 @@
 //! The service: built from its parts, then served until it is drained.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::drain::Drain;
 use chassis::readiness::{Condition, Readiness};
 use chassis::telemetry::Chain;
-use engine::Engine;
-use protocol::id::{Channel, Generation};
+use engine::leases::keeper::LeaseConfig;
+use engine::{Engine, Segment};
+use protocol::id::{Channel, Generation, RoomId};
 use rpc::origin::OriginIdentity;
 use rpc::pb::rooms_server::RoomsServer;
-use rpc::transport::Incoming;
+use rpc::transport::{Incoming, Names};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -19,8 +22,15 @@ use crate::config::Config;
 use crate::games::Games;
 use crate::grpc::{Gateways, RoomsService};
 use crate::host::{Host, HostParts};
+use crate::ownership::handover::Handover;
+use crate::ownership::tenure::{Over, Tenure, say_over};
+use crate::ownership::term::{Announcement, Terms};
 use crate::results::{Ending, Recorder};
+use crate::tapes;
 use crate::worker::{Mail, Worker};
+
+/// From the last room's end to that of the streams.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// What a syncd is made from.
 pub struct Parts {
@@ -32,6 +42,20 @@ pub struct Parts {
     pub drain: Drain,
     /// Where it says that it is ready, by the condition `syncd`.
     pub readiness: Readiness,
+    /// How others find it, where the engine is shared: rooms outlive the node then. Without it
+    /// rooms end with the node.
+    pub announce: Option<Announce>,
+    /// Finds the hosts of the nodes that rooms are handed to.
+    pub names: Names,
+}
+
+/// What a node says of itself to others.
+#[derive(Debug, Clone)]
+pub struct Announce {
+    /// Where other services reach it: `http://host:port`.
+    pub endpoint: String,
+    /// How its lease is kept.
+    pub lease: LeaseConfig,
 }
 
 /// A syncd that is ready to serve.
@@ -42,6 +66,17 @@ pub struct Syncd {
     drain: Drain,
     ready: Condition,
     mailboxes: Vec<mpsc::Receiver<Mail>>,
+    pieces: mpsc::Receiver<(RoomId, Segment)>,
+    outliving: Option<Outliving>,
+    names: Names,
+}
+
+/// What rooms need to outlive the node.
+struct Outliving {
+    tenure: Arc<Tenure>,
+    overs: mpsc::Receiver<Over>,
+    announcement: Announcement,
+    ready: Condition,
 }
 
 /// Makes a syncd with the games of this crate.
@@ -57,13 +92,37 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         engine,
         drain,
         readiness,
+        announce,
+        names,
     } = parts;
+    let outliving = announce.map(|announce| {
+        let (tenure, overs) = Tenure::new(
+            engine.clone(),
+            config.node.clone(),
+            games.simulation(),
+            config.journal_limit.0,
+            config.capacity.get(),
+        );
+        Outliving {
+            tenure,
+            overs,
+            announcement: Announcement {
+                endpoint: announce.endpoint,
+                region: config.region.clone().unwrap_or_default(),
+                lease: announce.lease,
+            },
+            ready: readiness.condition("syncd.journal"),
+        }
+    });
     let (senders, mailboxes) = (0..config.worker_count())
         .map(|_| mpsc::channel(config.mailbox.get()))
         .unzip();
+    let (tapes, pieces) = mpsc::channel(tapes::WAITING);
     let host = Host::new(HostParts {
+        tapes,
         node: config.node.clone(),
         generation: Generation(chassis::clock::unix_ms()),
+        tenure: outliving.as_ref().map(|outliving| outliving.tenure.clone()),
         drain: drain.clone(),
         games,
         rules: config.rules(),
@@ -77,6 +136,9 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         engine,
         drain,
         mailboxes,
+        pieces,
+        outliving,
+        names,
     }
 }
 
@@ -92,17 +154,27 @@ impl Syncd {
             self.host.clone(),
             self.config.drain_deadline,
         );
-        let drain = self.drain.clone();
+        let (drain, names) = (self.drain.clone(), self.names.clone());
         let tasks = self.start(&stop);
 
         ready.ready();
         let drained = async {
             drain.started().await;
             ready.unready("draining");
-            if tokio::time::timeout(deadline, host.emptied())
-                .await
-                .is_err()
-            {
+            let giving = host
+                .tenure()
+                .map(|tenure| Handover::new(host.clone(), tenure.clone(), names));
+            let emptied = async {
+                tokio::select! {
+                    () = host.emptied() => {}
+                    () = async { giving.as_ref().expect("checked").clone().run().await },
+                        if giving.is_some() => host.emptied().await,
+                }
+            };
+            let emptied = tokio::time::timeout(deadline, emptied).await;
+            // What gateways are told last is on its way.
+            tokio::time::sleep(FAREWELL).await;
+            if emptied.is_err() {
                 let rooms = host.load().rooms;
                 tracing::warn!(
                     rooms,
@@ -140,7 +212,10 @@ impl Syncd {
     fn routes(&self, stop: &CancellationToken) -> Routes {
         let identity = OriginIdentity {
             node: self.host.node.clone(),
-            generation: self.host.generation,
+            generation: {
+                let host = self.host.clone();
+                Arc::new(move || host.generation())
+            },
             channel: Channel::Room,
             build: env!("CARGO_PKG_VERSION"),
         };
@@ -158,13 +233,24 @@ impl Syncd {
     fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let drain = self.drain;
         let (endings, ended) = mpsc::channel::<Ending>(self.config.capacity.get());
+        let outliving = self.outliving;
+        let journal = outliving
+            .as_ref()
+            .map(|outliving| outliving.tenure.journal());
+        let beginning = Instant::now();
         let mut tasks: Vec<JoinHandle<()>> = self
             .mailboxes
             .into_iter()
             .enumerate()
             .map(|(index, mailbox)| {
-                let worker = Worker::new(index, self.host.clone(), mailbox, endings.clone());
-                spawn_vital(&drain, "worker", stop, worker.run(stop.clone()))
+                let worker = Worker::new(
+                    index,
+                    self.host.clone(),
+                    mailbox,
+                    endings.clone(),
+                    journal.clone(),
+                );
+                spawn_vital(&drain, "worker", stop, worker.run(beginning, stop.clone()))
             })
             .collect();
         let recorder = Recorder {
@@ -174,6 +260,32 @@ impl Syncd {
             endings: ended,
         };
         tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
+        let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);
+        let until = stop.clone();
+        drain.spawn("tapes", async move {
+            until.run_until_cancelled(taping).await;
+        });
+        if let Some(outliving) = outliving {
+            let Outliving {
+                tenure,
+                overs,
+                announcement,
+                ready,
+            } = outliving;
+            let saying = say_over(tenure.clone(), overs);
+            let until = stop.clone();
+            drain.spawn("overs", async move {
+                until.run_until_cancelled(saying).await;
+            });
+            let host = self.host.clone();
+            let terms = Terms {
+                host,
+                tenure,
+                announcement,
+                ready,
+            };
+            tasks.push(spawn_vital(&drain, "terms", stop, terms.run(stop.clone())));
+        }
         tasks
     }
 }

@@ -3,41 +3,64 @@
 //! Each tick it takes its mail, steps every room, and sends each gateway one batch. Mail waits
 //! for the next tick at most.
 
+mod attach;
 mod deliver;
 mod hosted;
 mod lines;
 mod say;
+mod survive;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use protocol::attach::Claim;
-use protocol::close::CloseCode;
-use protocol::control::{ErrorCode, ErrorMessage};
-use protocol::frame::Ack;
-use protocol::id::{Epoch, RoomId, SessionId};
-use rpc::inbound::{AttachRequest, Inbound};
-use rpc::origin::StreamId;
-use tokio::sync::mpsc;
+use engine::{Incarnation, Segment};
+use protocol::id::{Generation, NodeId, RoomId, SessionId};
+use rpc::inbound::Inbound;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use attach::room_unknown;
 
 use crate::game::Seat;
 use crate::host::{Host, WorkerIndex};
 use crate::meters::Meters;
+use crate::ownership::writer::Journal;
 use crate::results::Ending;
-use crate::room::{Applied, Attach, Command, Output, Refusal, Room};
+use crate::room::{Command, Output, Room};
 use crate::ticker::Ticker;
 use deliver::deliver;
 use hosted::Hosted;
 use lines::Lines;
 pub(crate) use lines::Link;
+pub(crate) use survive::Frozen;
+use survive::Survival;
 
 /// What comes to a worker.
 #[derive(Debug)]
 pub(crate) enum Mail {
-    /// A new room.
-    Open(Box<Room>),
+    /// A room to step from now on.
+    Host(Box<NewRoom>),
+    /// A room is to stand still after the next tick; its state then goes to whoever asks.
+    Freeze {
+        /// Which.
+        room: RoomId,
+        /// Dropped if the room is not here.
+        reply: oneshot::Sender<Frozen>,
+    },
+    /// A room that stands still goes on.
+    Thaw(RoomId),
+    /// A room is another node's now.
+    Moved {
+        /// Which.
+        room: RoomId,
+        /// Whose, if that is known.
+        to: Option<(NodeId, Generation)>,
+    },
+    /// Nobody is to continue what rooms have told until now.
+    BreakHistories,
+    /// The node has a new incarnation, with this journal and no rooms.
+    Journal(Arc<Journal>),
     /// A gateway says something of a session.
     Gateway {
         /// By this stream.
@@ -45,6 +68,16 @@ pub(crate) enum Mail {
         /// What.
         inbound: Inbound,
     },
+}
+
+/// A room for a worker.
+#[derive(Debug)]
+pub(crate) struct NewRoom {
+    pub(crate) room: Room,
+    /// The incarnation whose journal has it; `None` where nothing is journalled.
+    pub(crate) owner: Option<Incarnation>,
+    /// It was another node's: its players are on their way.
+    pub(crate) is_adopted: bool,
 }
 
 /// A task's state.
@@ -60,6 +93,11 @@ pub(crate) struct Worker {
     /// Where a session is attached. Never iterated.
     sessions: HashMap<SessionId, (RoomId, Seat)>,
     lines: Lines,
+    /// Where rooms outlive the node.
+    survival: Option<Survival>,
+    /// Pieces of tapes that were cut and are not kept yet: of the tick under way, or waiting for
+    /// their entry.
+    segments: VecDeque<(RoomId, Segment)>,
     /// Kept for its memory.
     outputs: Vec<Output>,
 }
@@ -70,7 +108,9 @@ impl Worker {
         host: Arc<Host>,
         mailbox: mpsc::Receiver<Mail>,
         endings: mpsc::Sender<Ending>,
+        journal: Option<Arc<Journal>>,
     ) -> Self {
+        let survival = journal.map(|journal| Survival::new(index, journal));
         Self {
             index,
             host,
@@ -81,18 +121,25 @@ impl Worker {
             opened: 0,
             rooms: BTreeMap::new(),
             sessions: HashMap::new(),
-            lines: Lines::default(),
+            lines: Lines::new(survival.is_some()),
+            survival,
+            segments: VecDeque::new(),
             outputs: Vec::new(),
         }
     }
 
-    /// Steps rooms until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut ticker = Ticker::new(Instant::now());
+    /// Steps rooms until `stop`, at the rate that began with `start`: all workers step at the same
+    /// moments, so that what they write down goes together.
+    pub(crate) async fn run(mut self, start: Instant, stop: CancellationToken) {
+        let mut ticker = Ticker::new(start);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(ticker.next()) => {}
+                () = survive::progress(&mut self.survival) => {
+                    self.confirm();
+                    continue;
+                }
             }
             let due = ticker.due(Instant::now());
             if due.skipped > 0 {
@@ -101,6 +148,10 @@ impl Worker {
             self.take_mail();
             self.drop_ended_links();
             for _ in 0..due.steps {
+                if self.stands_still() {
+                    self.meters.stalls.increment(1);
+                    continue;
+                }
                 let start = Instant::now();
                 self.step();
                 self.meters.tick.record(start.elapsed());
@@ -114,20 +165,40 @@ impl Worker {
     fn take_mail(&mut self) {
         for _ in 0..self.mailbox.max_capacity() {
             match self.mailbox.try_recv() {
-                Ok(Mail::Open(room)) => self.open(room),
+                Ok(Mail::Host(room)) => self.open(*room),
+                Ok(Mail::Freeze { room, reply }) => self.freeze(room, reply),
+                Ok(Mail::Thaw(room)) => self.thaw(room),
+                Ok(Mail::Moved { room, to }) => self.moved(room, to.as_ref()),
+                Ok(Mail::BreakHistories) => self.break_histories(),
+                Ok(Mail::Journal(journal)) => self.begin_journal(journal),
                 Ok(Mail::Gateway { link, inbound }) => self.take(&link, inbound),
                 Err(_) => return,
             }
         }
     }
 
-    fn open(&mut self, mut room: Box<Room>) {
+    fn open(&mut self, new: NewRoom) {
+        let NewRoom {
+            mut room,
+            owner,
+            is_adopted,
+        } = new;
+        let id = room.id();
+        if owner.as_ref() != self.survival.as_ref().map(Survival::owner) {
+            // It was prepared by an incarnation that is no more.
+            self.host.forget(id);
+            return;
+        }
         // The n-th room sends its snapshots with the n-th phase of this worker's ticks.
         let every = room.setup().rules.snapshot_every;
-        room.set_snapshot_phase((self.opened + every - self.tick % every) % every);
+        let phase = self.opened + every - self.tick % every + room.tick().0;
+        room.set_snapshot_phase(phase % every);
         self.opened = self.opened.wrapping_add(1);
-        let hosted = Hosted::new(*room);
-        self.rooms.insert(hosted.room.id(), hosted);
+        if let Some(survival) = &mut self.survival {
+            survival.begin(&mut room);
+        }
+        self.rooms
+            .insert(id, Hosted::new(room, is_adopted, owner.is_some()));
     }
 
     fn take(&mut self, link: &Link, inbound: Inbound) {
@@ -148,147 +219,32 @@ impl Worker {
         }
     }
 
-    fn attach(&mut self, link: &Link, request: &AttachRequest) {
-        if link.is_ended() {
-            return;
-        }
-        let (session, attempt) = (request.claim.session, request.claim.attempt);
-        let hosted = request.room.and_then(|room| self.rooms.get_mut(&room));
-        let Some(hosted) = hosted.filter(|hosted| !hosted.has_failed()) else {
-            let batch = self.lines.batch(link);
-            batch.refused(session, attempt, &room_unknown());
-            return;
-        };
-        let id = hosted.room.id();
-        let applied = hosted.apply(Command::Attach(Attach {
-            player: request.player,
-            claim: request.claim,
-            mode: request.mode,
-            epoch: Epoch(rand::random::<u32>().max(1)),
-        }));
-        match applied {
-            // The game failed at it.
-            None => self
-                .lines
-                .batch(link)
-                .refused(session, attempt, &room_unknown()),
-            Some(Applied::Attached { seat, previous }) => {
-                let before = hosted.attached[seat.index()].replace((link.id(), session));
-                if let (Some((stream, _)), Some(previous)) = (before, previous) {
-                    self.cut_off(stream, &previous, &request.claim);
-                }
-                let elsewhere = self.sessions.insert(session, (id, seat));
-                self.move_from(elsewhere, (id, seat), session);
-                self.lines.batch(link);
-            }
-            Some(Applied::Refused(refusal)) => self.refuse(link, &request.claim, refusal),
-            Some(Applied::Done | Applied::Ignored | Applied::Unsaid(_)) => {
-                unreachable!("an attach is decided")
-            }
-        }
-    }
-
-    /// Closes the connection that counted until now, if it is another one.
-    fn cut_off(&mut self, stream: StreamId, previous: &Claim, claim: &Claim) {
-        let code = if previous.session != claim.session {
-            self.sessions.remove(&previous.session);
-            CloseCode::Replaced
-        } else if previous.attempt != claim.attempt {
-            CloseCode::Superseded
-        } else {
-            return;
-        };
-        if let Some(batch) = self.lines.batch_of(stream) {
-            batch.close_connection(previous.session, previous.attempt, code);
-        }
-    }
-
-    /// A session is in one room: from an earlier one it is gone.
-    fn move_from(&mut self, from: Option<(RoomId, Seat)>, to: (RoomId, Seat), session: SessionId) {
-        let Some((room, seat)) = from.filter(|from| *from != to) else {
-            return;
-        };
-        let Some(hosted) = self.rooms.get_mut(&room) else {
-            return;
-        };
-        let own = |(_, by): &mut (StreamId, SessionId)| *by == session;
-        if hosted.attached[seat.index()].take_if(own).is_some() {
-            hosted.detach(seat);
-        }
-    }
-
-    fn refuse(&mut self, link: &Link, claim: &Claim, refusal: Refusal) {
-        let (session, attempt) = (claim.session, claim.attempt);
-        let batch = self.lines.batch(link);
-        match refusal {
-            Refusal::NoSeat => {
-                let error = not_in_room("you have no seat in this room");
-                batch.refused(session, attempt, &error);
-            }
-            Refusal::Left => {
-                batch.refused(session, attempt, &not_in_room("you have left this room"));
-            }
-            Refusal::Stale => batch.close_connection(session, attempt, CloseCode::Superseded),
-            Refusal::Replaced => batch.close_connection(session, attempt, CloseCode::Replaced),
-        }
-    }
-
-    fn detach(&mut self, stream: StreamId, session: SessionId, attempt: u32, leave: bool) {
-        let Some((hosted, seat)) = self.attached(stream, session) else {
-            return;
-        };
-        let command = match leave {
-            true => Command::Leave { seat, attempt },
-            false => Command::Detach { seat, attempt },
-        };
-        if hosted.apply(command) == Some(Applied::Done) {
-            hosted.attached[seat.index()] = None;
-            self.sessions.remove(&session);
-        }
-    }
-
-    fn acknowledge(&mut self, stream: StreamId, session: SessionId, ack: Ack) {
-        if let Some((hosted, seat)) = self.attached(stream, session) {
-            hosted.apply(Command::Ack { seat, ack });
-        }
-    }
-
-    /// Where a session is attached, if it is by this stream: what comes by another one is what a
-    /// late gateway still had.
-    fn attached(&mut self, stream: StreamId, session: SessionId) -> Option<(&mut Hosted, Seat)> {
-        let (room, seat) = *self.sessions.get(&session)?;
-        let hosted = self.rooms.get_mut(&room)?;
-        let current = hosted.attached[seat.index()] == Some((stream, session));
-        (current && !hosted.has_failed()).then_some((hosted, seat))
-    }
-
-    /// Players who came by a stream that ended are away until they come by another one.
-    fn drop_ended_links(&mut self) {
-        let mut detached = Vec::new();
-        for stream in self.lines.take_ended() {
-            for hosted in self.rooms.values_mut() {
-                for (index, attached) in hosted.attached.iter_mut().enumerate() {
-                    let Some((_, session)) = attached.take_if(|(by, _)| *by == stream) else {
-                        continue;
-                    };
-                    self.sessions.remove(&session);
-                    detached.push(Seat(index as u16));
-                }
-                detached.drain(..).for_each(|seat| hosted.detach(seat));
-            }
-        }
-    }
-
     fn step(&mut self) {
         self.tick = self.tick.wrapping_add(1);
         let mut outputs = std::mem::take(&mut self.outputs);
-        for hosted in self.rooms.values_mut() {
+        for (id, hosted) in &mut self.rooms {
+            if hosted.is_frozen() {
+                continue;
+            }
             hosted.step(&mut outputs);
             for output in outputs.drain(..) {
-                deliver(&mut self.lines, &hosted.attached, output, &self.meters);
+                if let Output::Segment { until, bytes } = output {
+                    self.segments.push_back((*id, Segment { until, bytes }));
+                    continue;
+                }
+                deliver(
+                    &mut self.lines,
+                    (*id, &hosted.attached),
+                    output,
+                    &self.meters,
+                );
             }
         }
         self.outputs = outputs;
+        self.write_down();
+        if self.survival.is_none() {
+            self.keep_tapes(usize::MAX);
+        }
         self.close_rooms();
     }
 
@@ -296,9 +252,12 @@ impl Worker {
     /// yet keeps its place: so the reports are bounded by the rooms.
     fn close_rooms(&mut self) {
         let mut gone = Vec::new();
+        let survival = self.survival.as_ref();
         for (id, hosted) in &mut self.rooms {
+            let is_safe = survival.is_none_or(|survival| survival.is_confirmed(hosted.decided_at));
             if !hosted.reported
                 && hosted.is_decided()
+                && is_safe
                 && let Ok(permit) = self.endings.try_reserve()
             {
                 permit.send(hosted.ending());
@@ -314,7 +273,20 @@ impl Worker {
                     self.sessions.remove(&session);
                 }
             }
+            if let Some(survival) = &mut self.survival {
+                survival.rest(id);
+            }
             self.host.close(id);
+        }
+    }
+
+    /// Hands the first `count` pieces of tapes to be kept. Over the bound of what waits for the
+    /// store they are lost, and the tape is shorter: races matter more.
+    fn keep_tapes(&mut self, count: usize) {
+        for (room, segment) in self.segments.drain(..count.min(self.segments.len())) {
+            if self.host.tapes.try_send((room, segment)).is_err() {
+                self.meters.tapes_lost.increment(1);
+            }
         }
     }
 
@@ -326,14 +298,4 @@ impl Worker {
         self.meters.rooms.set(load.rooms);
         self.meters.players.set(load.players);
     }
-}
-
-/// For a room that is not here, or not any more.
-pub(crate) fn room_unknown() -> ErrorMessage {
-    let message = "the room is not on this node, or is over";
-    ErrorMessage::new(ErrorCode::RoomUnknown, message).re("room.join")
-}
-
-fn not_in_room(message: &str) -> ErrorMessage {
-    ErrorMessage::new(ErrorCode::NotInRoom, message).re("room.join")
 }

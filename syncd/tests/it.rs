@@ -5,6 +5,8 @@
 // The name that other crates know this one by.
 extern crate pixelrush_syncd as syncd;
 
+#[path = "it/cut.rs"]
+mod cut;
 #[path = "it/fake.rs"]
 mod fake;
 
@@ -16,3 +18,5 @@ mod race;
 mod relay;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/survive.rs"]
+mod survive;

@@ -30,6 +30,7 @@ const TURN = 1_024;
  * @property {number} place from 1
  * @property {boolean} finished
  * @property {boolean} away its player is not connected
+ * @property {boolean} bot a bot drives it while its player is away
  *
  * @typedef {{name: string, size: [number, number], width: number, points: [number, number][]}} Track
  */
@@ -165,6 +166,7 @@ function carOf(entity, seat, hz) {
     place: entity.place,
     finished: entity.finished === 1,
     away: entity.away === 1,
+    bot: entity.bot === 1,
   };
 }
 

@@ -95,7 +95,7 @@ export class Renderer {
     const taken = [];
     for (const car of [own, ...cars.filter((other) => other !== own)]) {
       if (!car) continue;
-      const name = car === own && car.seat === race.seat ? 'You' : race.nameOf(car.seat);
+      const name = (car === own && car.seat === race.seat ? 'You' : race.nameOf(car.seat)) + stateOf(car);
       const [x, y] = this.#toPicture(car.x, car.y - above / this.#zoom);
       this.#pen.font = `${car === own ? 'bold ' : ''}${NAME_HEIGHT}px ui-monospace, monospace`;
       const half = this.#pen.measureText(name).width / 2;
@@ -151,6 +151,12 @@ export class Renderer {
       Math.round((y - this.#camera.y) * this.#zoom + this.#canvas.height / 2),
     ];
   }
+}
+
+/** What is said of a car behind its name while its player is away. */
+function stateOf({ away, bot, finished }) {
+  if (!away || finished) return '';
+  return bot ? ' (bot)' : ' (away)';
 }
 
 function dot(pen, car, side, own) {

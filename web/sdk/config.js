@@ -11,7 +11,8 @@
  * @property {number} backoffLimit longest pause between two attempts; a connection that lived for
  *   so long makes the next loss a first one again
  * @property {number} inputWidth bits of one step of input
- * @property {number} inputLimit most steps of input kept for a resume
+ * @property {number} inputLimit most steps of input kept until they are durable; few while the
+ *   server writes them down as they come, a minute's worth if it cannot
  *
  * @typedef {{type: "connect", address: number} | {type: "text", text: string}
  *   | {type: "binary", bytes: Uint8Array<ArrayBuffer>}
@@ -30,7 +31,7 @@ export const DEFAULTS = Object.freeze({
   backoff: 100,
   backoffLimit: 5_000,
   inputWidth: 8,
-  inputLimit: 600,
+  inputLimit: 3_600,
 });
 
 /**

@@ -1,11 +1,13 @@
 /**
  * Steps of input that are not durable yet. The room consumes one a tick and says which ones a
- * crash cannot lose any more; the others are kept here and sent again after a resume.
+ * crash cannot lose any more; the others are kept here. That may be long after the room has
+ * applied them: on the same attachment only what the room does not have is sent again, and a room
+ * that fell back behind what it had says so when it attaches.
  */
 
 import { MAX_STEPS } from './frame.js';
 
-/** Steps that were sent and that nobody confirmed are sent again after this many milliseconds. */
+/** Steps that were sent and that the room does not have are sent again after this many milliseconds. */
 export const RESEND_INPUT_AFTER = 1_000;
 
 /** @typedef {{from: number, to: number}} InputRange both ends included */
@@ -17,7 +19,9 @@ export class InputWindow {
   #settled = 0;
   /** @type {number[]} steps `#settled + 1` onwards */
   #steps = [];
-  /** The last step that went out on the present connection. */
+  /** The room has every step up to here, on the present attachment; `#settled` or later. */
+  #received = 0;
+  /** The last step that went out on the present attachment; `#received` or later. */
   #sent = 0;
   /** @type {number | null} */
   #resendAt = null;
@@ -41,7 +45,11 @@ export class InputWindow {
     return this.#steps.length > 0 ? { from: this.#settled + 1, to: this.last } : null;
   }
 
-  /** @returns {{seq: number, step: number}[]} the same with their values: what a prediction replays */
+  /**
+   * The same with their values. A prediction replays those after the `processed` of the snapshot
+   * that it starts from.
+   * @returns {{seq: number, step: number}[]}
+   */
   unsettledSteps() {
     return this.#steps.map((step, index) => ({ seq: this.#settled + 1 + index, step }));
   }
@@ -63,28 +71,43 @@ export class InputWindow {
   }
 
   /**
-   * The room says up to which step inputs are durable.
-   * @param {number} now
-   * @param {number} durable
+   * The room attached, and goes on with the history that the steps are counted in.
+   * @param {number | null} processed up to where it has them, less than before if it fell back;
+   *   null if it does not say so: then everything that is not durable goes out again
    */
-  handleDurable(now, durable) {
-    if (durable <= this.#settled || durable > this.last) return;
-    this.#settle(durable);
-    this.#resendAt = this.#sent > this.#settled ? now + RESEND_INPUT_AFTER : null;
-  }
-
-  /** Connected anew: everything that is not durable goes out again. */
-  rewind() {
-    this.#sent = this.#settled;
+  handleAttached(processed) {
+    this.#received = Math.max(this.#settled, Math.min(processed ?? 0, this.last));
+    this.#sent = this.#received;
     this.#resendAt = null;
   }
 
   /**
-   * Sends again what nobody confirmed in time.
+   * The room says which steps it has applied or reported, and which of those are durable. What it
+   * says of steps that there are not is ignored.
+   * @param {number} now
+   * @param {number} processed
+   * @param {number} durable
+   */
+  handleSnapshot(now, processed, durable) {
+    const before = this.#received;
+    if (durable > this.#settled && durable <= this.last) this.#settle(durable);
+    if (processed > this.#received && processed <= this.last) {
+      this.#received = processed;
+      this.#sent = Math.max(this.#sent, processed);
+    }
+    if (this.#received > before) {
+      this.#resendAt = this.#sent > this.#received ? now + RESEND_INPUT_AFTER : null;
+    }
+  }
+
+  /**
+   * Sends again what the room did not get in time.
    * @param {number} now
    */
   handleTimeout(now) {
-    if (this.#resendAt !== null && this.#resendAt <= now) this.rewind();
+    if (this.#resendAt === null || this.#resendAt > now) return;
+    this.#sent = this.#received;
+    this.#resendAt = null;
   }
 
   /** @returns {number | null} when to call {@link handleTimeout} next */
@@ -112,6 +135,7 @@ export class InputWindow {
   #settle(upTo) {
     this.#steps.splice(0, upTo - this.#settled);
     this.#settled = upTo;
+    this.#received = Math.max(this.#received, upTo);
     this.#sent = Math.max(this.#sent, upTo);
   }
 }

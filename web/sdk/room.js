@@ -38,13 +38,15 @@ export class RoomPart {
   /**
    * The room answers.
    * @param {boolean} goesOn whether its channel's history does; if not, inputs are counted anew
+   * @param {{processed?: unknown} | null} state with what it has of them, if the server says so
    * @returns {InputRange | null} inputs that are given up
    */
-  handleAttached(goesOn) {
+  handleAttached(goesOn, state) {
     this.attached = true;
     this.#snapshots = [];
     if (!goesOn) return this.#dropInputs();
-    this.inputs.rewind();
+    const processed = state?.processed;
+    this.inputs.handleAttached(Number.isSafeInteger(processed) ? /** @type {number} */ (processed) : null);
     return null;
   }
 
@@ -61,7 +63,7 @@ export class RoomPart {
     if (!newest || !readable) return false;
     if (this.#snapshots.length === SNAPSHOTS_KEPT) this.#snapshots.shift();
     this.#snapshots.push(tick);
-    this.inputs.handleDurable(now, Math.max(0, processed - durableLag));
+    this.inputs.handleSnapshot(now, processed, Math.max(0, processed - durableLag));
     return true;
   }
 

@@ -353,7 +353,6 @@ export class Session {
     this.#resume = welcome.resume;
     this.#link = new Link(paces(this.#config, welcome), this.#random, now);
     this.#link.setActive(now, this.wantsRoom);
-    this.#room.inputs.rewind();
     if (!this.wantsRoom) this.#restored(now);
     this.#tell('welcome', { welcome });
   }
@@ -368,7 +367,7 @@ export class Session {
       return;
     }
     if (ch === 'room') {
-      this.#tellGivenUp(this.#room.handleAttached(goesOn));
+      this.#tellGivenUp(this.#room.handleAttached(goesOn, state ?? null));
       this.#link?.setActive(now, true);
       this.#restored(now);
     } else {

@@ -52,8 +52,8 @@ export function resume(session, now, recovered) {
   outputs(session, now);
 }
 
-export function roomChannel(recovered, epoch = 9) {
-  return JSON.stringify({ t: 'channel', ch: 'room', epoch, offset: 0, recovered, state: null });
+export function roomChannel(recovered, epoch = 9, state = null) {
+  return JSON.stringify({ t: 'channel', ch: 'room', epoch, offset: 0, recovered, state });
 }
 
 export function matchChannel(recovered) {

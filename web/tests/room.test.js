@@ -211,6 +211,23 @@ test('steps that nobody confirms go out again without a new one', () => {
   assert.deepEqual([input.first, input.steps], [1, [1, 2]]);
 });
 
+test('inputs that the room has are not sent again, however long they are not durable', () => {
+  const session = inRoom();
+  for (let step = 1; step <= 20; step += 1) session.pushInput(step);
+  session.flushInputs(5);
+  outputs(session, 5);
+  session.handleBinary(10, snapshotFrame({ tick: 10, processed: 18, durableLag: 18 }));
+  assert.deepEqual(session.inputs.unsettled, { from: 1, to: 20 });
+  const sentAfter = (now, processed) => {
+    session.handleText(now, roomChannel(true, 9, { processed }));
+    session.flushInputs(now);
+    return framesOfKind(outputs(session, now), 'input').map(({ first, steps }) => [first, steps.length]);
+  };
+  assert.deepEqual(sentAfter(100, 18), [[19, 2]]);
+  assert.deepEqual(sentAfter(200, 12), [[13, 8]], 'a room that fell back gets them again');
+  assert.deepEqual(sentAfter(300, undefined), [[1, 15], [16, 5]], 'a server that does not say what it has');
+});
+
 test('a number of steps that were never made settles nothing', () => {
   const session = inRoom();
   session.pushInput(1);

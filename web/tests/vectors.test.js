@@ -162,9 +162,9 @@ test('an input window sends each step until it is durable', () => {
         const frame = window.pollTransmit(now, { epoch: 1, offset: 0 }, 0);
         assert.deepEqual(frame && { first: frame.first, steps: frame.steps }, step.transmit, name);
       } else if ('durable' in step) {
-        window.handleDurable(now, step.durable);
-      } else if ('rewind' in step) {
-        window.rewind();
+        window.handleSnapshot(now, step.processed, step.durable);
+      } else if ('attach' in step) {
+        window.handleAttached(step.attach);
       } else {
         now += step.wait_ms;
         window.handleTimeout(now);

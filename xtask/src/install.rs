@@ -3,7 +3,8 @@
 use crate::run::{Failed, command, is_there, path_of, root};
 
 /// A program by any of its names, and the package that brings it.
-const PROGRAMS: [(&[&str], &str); 3] = [
+const PROGRAMS: [(&[&str], &str); 4] = [
+    (&["redis-server"], "redis-server"),
     (&["node"], "nodejs"),
     (&["npm"], "npm"),
     (&BROWSERS, "chromium"),

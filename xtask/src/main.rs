@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Result<(), Failed> {
+    install::programs()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",

@@ -132,13 +132,9 @@ impl Player {
             attempt: hello.attempt,
             login: !resumed,
         };
-        let mut live = Box::new(Live::new(self.edge.clone(), registration, claim, identity));
-        if live
-            .attach_matcher(&self.edge, hello.have.of(Channel::Match))
-            .is_err()
-        {
-            self.close(CloseCode::Unavailable);
-        }
+        let have = hello.have.of(Channel::Match);
+        let live = Live::new(self.edge.clone(), registration, claim, identity, have);
+        let mut live = Box::new(live);
         if let Some(ticket) = &hello.room
             && let Err(error) = live.join_room(&self.edge, ticket, hello.have.of(Channel::Room))
         {

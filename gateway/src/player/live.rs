@@ -8,7 +8,7 @@ use protocol::control::{
     ChannelAttached, ChannelLost, ClientMessage, ErrorCode, ErrorMessage, RoomJoin, ServerMessage,
 };
 use protocol::frame::Ack;
-use protocol::id::{Channel, Position};
+use protocol::id::{Channel, Position, RoomId};
 use protocol::log::Attach;
 use rpc::inbound::AttachRequest;
 use rpc::token::{Identity, RoomTicket};
@@ -19,7 +19,8 @@ use super::closed_by_us;
 use crate::edge::Edge;
 use crate::outbox::Item;
 use crate::registry::Registration;
-use crate::upstream::{NodeLink, QueueFull};
+use crate::upstream::binding::{Binding, SendError};
+use crate::upstream::link::out_of_reach;
 
 /// Most bytes of a control message that goes on to an origin. A full batch of them stays far
 /// below what one message between the services may have.
@@ -32,38 +33,35 @@ pub(super) struct Live {
     registration: Registration,
     claim: Claim,
     identity: Identity,
-    room: Option<NodeLink>,
+    matcher: Arc<Binding>,
+    room: Option<Arc<Binding>>,
 }
 
 impl Live {
+    /// Attaches to the matcher; `have` is what the client has of the match channel.
     pub(super) fn new(
         edge: Arc<Edge>,
         registration: Registration,
         claim: Claim,
         identity: Identity,
+        have: Option<Position>,
     ) -> Self {
         edge.meters.sessions.increment(1);
+        let request = attach_request(claim, &identity, have, None);
+        let matcher = Binding::to_match(request, registration.outbox().clone());
+        edge.upstream.attach(matcher.clone());
         Self {
             edge,
             registration,
             claim,
             identity,
+            matcher,
             room: None,
         }
     }
 
     pub(super) fn is_in_room(&self) -> bool {
-        self.room.is_some()
-    }
-
-    pub(super) fn attach_matcher(
-        &self,
-        edge: &Edge,
-        have: Option<Position>,
-    ) -> Result<(), QueueFull> {
-        edge.upstream
-            .matcher
-            .attach(self.attach_request(have, None))
+        self.room.as_ref().is_some_and(|room| !room.is_over())
     }
 
     /// Attaches to the room that `ticket` names.
@@ -86,24 +84,19 @@ impl Live {
             }
             Err(error) => return refuse(ErrorCode::TokenInvalid, error.to_string()),
         };
-        let Some(node) = edge.upstream.room(&ticket.node) else {
+        if !edge.upstream.may_have(&ticket.node) {
             let text = format!(
                 "the room's node {} is not part of this deployment",
                 ticket.node
             );
             return refuse(ErrorCode::RoomUnknown, text);
-        };
-        self.registration.outbox().expect_answer(Channel::Room);
-        self.leave_node(false);
-        if node
-            .attach(self.attach_request(have, Some(ticket.room)))
-            .is_err()
-        {
-            let text = "the room's node is overloaded; try again";
-            let error = ErrorMessage::new(ErrorCode::Unavailable, text).re("room.join");
-            return Err(error.retry_after_ms(500));
         }
-        self.room = Some(node.clone());
+        self.leave_room(false);
+        let request = attach_request(self.claim, &self.identity, have, Some(ticket.room));
+        let outbox = self.registration.outbox().clone();
+        let room = Binding::to_room(request, ticket.node, outbox);
+        edge.upstream.attach(room.clone());
+        self.room = Some(room);
         Ok(())
     }
 
@@ -116,28 +109,27 @@ impl Live {
         match message {
             ClientMessage::RoomJoin(RoomJoin { ticket }) => self.join_room(edge, &ticket, None),
             ClientMessage::RoomLeave(_) => {
-                self.registration.outbox().expect_answer(Channel::Room);
-                self.leave_node(true);
-                self.to_matcher(edge, "room.leave", text)
+                self.leave_room(true);
+                self.to_matcher("room.leave", text)
             }
             ClientMessage::RoomSay(_) => self.to_room("room.say", text),
-            ClientMessage::QueueJoin(_) => self.to_matcher(edge, "queue.join", text),
-            ClientMessage::QueueLeave(_) => self.to_matcher(edge, "queue.leave", text),
+            ClientMessage::QueueJoin(_) => self.to_matcher("queue.join", text),
+            ClientMessage::QueueLeave(_) => self.to_matcher("queue.leave", text),
             ClientMessage::Hello(_) => Ok(()), // the caller has answered it
         }
     }
 
     /// Passes a checked input frame on. Without a room it is late, and the room has reported it.
     pub(super) fn input(&self, frame: Bytes) {
-        if let Some(node) = &self.room {
-            node.input(self.claim.session, frame);
+        if let Some(room) = &self.room {
+            room.input(frame);
         }
     }
 
-    pub(super) fn acked(&self, edge: &Edge, ack: Ack) {
+    pub(super) fn acked(&self, ack: Ack) {
         match (ack.channel, &self.room) {
-            (Channel::Match, _) => edge.upstream.matcher.ack(self.claim.session, ack),
-            (Channel::Room, Some(node)) => node.ack(self.claim.session, ack),
+            (Channel::Match, _) => self.matcher.ack(ack),
+            (Channel::Room, Some(room)) => room.ack(ack),
             (Channel::Room, None) => {}
         }
     }
@@ -164,86 +156,79 @@ impl Live {
                 reason: reason.to_owned(),
             }),
             Item::Closed { channel, reason } => {
-                self.channel_over(channel);
+                self.forget_room_if_over();
                 closed_by_us(channel, &reason)
             }
             Item::Refused { channel, error } => {
-                self.channel_over(channel);
+                self.forget_room_if_over();
                 return Message::text(refusal(channel, &error));
             }
         };
         Message::text(message.to_text())
     }
 
-    fn channel_over(&mut self, channel: Channel) {
-        if channel == Channel::Room {
-            self.room = None;
-        }
+    /// What ended may be the room before.
+    fn forget_room_if_over(&mut self) {
+        self.room.take_if(|room| room.is_over());
     }
 
-    fn to_matcher(&self, edge: &Edge, kind: &str, text: &str) -> Result<(), ErrorMessage> {
-        self.forward(&edge.upstream.matcher, "the matcher", kind, text)
+    fn to_matcher(&self, kind: &str, text: &str) -> Result<(), ErrorMessage> {
+        Self::forward(&self.matcher, "the matcher", kind, text)
     }
 
     fn to_room(&self, kind: &str, text: &str) -> Result<(), ErrorMessage> {
-        let Some(node) = &self.room else {
+        let Some(room) = self.room.as_ref().filter(|room| !room.is_over()) else {
             let text = "you are in no room; join one first";
             return Err(ErrorMessage::new(ErrorCode::NotInRoom, text).re(kind));
         };
-        self.forward(node, "the room's node", kind, text)
+        Self::forward(room, "the room's node", kind, text)
     }
 
-    fn forward(
-        &self,
-        origin: &NodeLink,
-        name: &str,
-        kind: &str,
-        text: &str,
-    ) -> Result<(), ErrorMessage> {
+    fn forward(to: &Binding, name: &str, kind: &str, text: &str) -> Result<(), ErrorMessage> {
         if text.len() > MAX_FORWARDED {
             let text = format!("a {kind} has at most {MAX_FORWARDED} bytes");
             return Err(ErrorMessage::new(ErrorCode::BadMessage, text).re(kind));
         }
-        let sent = origin.text(self.claim.session, text.to_owned());
-        sent.map_err(|_: QueueFull| {
-            let text = format!("{name} is overloaded; try again");
-            ErrorMessage::new(ErrorCode::Unavailable, text)
-                .re(kind)
-                .retry_after_ms(500)
+        to.text(text.to_owned()).map_err(|error| match error {
+            SendError::Homeless => out_of_reach(kind),
+            SendError::Full => {
+                let text = format!("{name} is overloaded; try again");
+                ErrorMessage::new(ErrorCode::Unavailable, text)
+                    .re(kind)
+                    .retry_after_ms(500)
+            }
         })
     }
 
-    fn leave_node(&mut self, for_good: bool) {
-        if let Some(node) = self.room.take() {
-            node.detach(self.claim.session, self.claim.attempt, for_good);
-        }
-    }
-
-    fn attach_request(
-        &self,
-        have: Option<Position>,
-        room: Option<protocol::id::RoomId>,
-    ) -> AttachRequest {
-        AttachRequest {
-            claim: self.claim,
-            player: self.identity.player,
-            name: self.identity.name.clone(),
-            bot: self.identity.bot,
-            rating: self.identity.rating,
-            mode: have.map_or(Attach::Fresh, Attach::Resume),
-            room,
+    fn leave_room(&mut self, for_good: bool) {
+        if let Some(room) = self.room.take() {
+            room.end(for_good);
         }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.leave_node(false);
-        self.edge
-            .upstream
-            .matcher
-            .detach(self.claim.session, self.claim.attempt, false);
+        self.leave_room(false);
+        self.matcher.end(false);
         self.edge.meters.sessions.decrement(1);
+    }
+}
+
+fn attach_request(
+    claim: Claim,
+    identity: &Identity,
+    have: Option<Position>,
+    room: Option<RoomId>,
+) -> AttachRequest {
+    AttachRequest {
+        claim,
+        player: identity.player,
+        name: identity.name.clone(),
+        bot: identity.bot,
+        rating: identity.rating,
+        mode: have.map_or(Attach::Fresh, Attach::Resume),
+        room,
     }
 }
 

@@ -1,32 +1,34 @@
-//! The task that keeps one node linked: connects, batches what connections here have to say,
-//! hears silence, and re-attaches everybody after a break.
+//! The task that keeps one node linked: connects, batches what connections here have to say, and
+//! hears silence. After a break it connects again; who was attached goes to the router meanwhile,
+//! and comes back if this node still is where their channel is.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
-use chassis::readiness::Condition;
 use chassis::telemetry::Chain;
+use engine::Incarnation;
 use protocol::control::{ErrorCode, ErrorMessage, ServerMessage};
-use protocol::id::{Channel, NodeId, SessionId};
-use protocol::log::Attach;
-use rpc::inbound::AttachRequest;
+use protocol::id::{Channel, Generation, NodeId, SessionId};
 use rpc::origin::BEAT;
 use rpc::pb;
-use rpc::pb::origin_client::OriginClient;
 use rpc::pb::to_origin_item::Item as ToItem;
-use rpc::transport::{Endpoint, MAX_RPC_MESSAGE};
-use tokio::sync::mpsc;
+use rpc::transport::Endpoint;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 
-use super::{ToLink, demux};
+use super::binding::Binding;
+use super::demux::{Attached, Delivered};
+use super::lobby::{Cause, Lobby, Newcomer};
+use super::node::{LinkState, NodeLink, ToLink};
+use super::router::Matchers;
 use crate::outbox::Item;
 use crate::registry::Registry;
+use open::{Open, open};
+
+mod open;
 
 /// Longest that connecting and the node's hello may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -37,9 +39,6 @@ const SILENT_BEATS: u32 = 4;
 
 /// Longest that the transport may refuse a batch.
 const SEND: Duration = Duration::from_secs(1);
-
-/// Batches on their way into the transport.
-const BATCHES: usize = 32;
 
 /// Items in one batch.
 const BATCH: usize = 1024;
@@ -52,46 +51,65 @@ const LASTING: Duration = Duration::from_secs(1);
 pub(crate) struct LinkTarget {
     pub(crate) node: NodeId,
     pub(crate) endpoint: Endpoint,
-    pub(crate) channel: Channel,
+    /// Of a node with a lease: another node, and an incarnation before this one, are not the one
+    /// that is meant.
+    pub(crate) generation: Option<Generation>,
 }
 
 /// Where links come from.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkSource {
-    pub(crate) gateway: NodeId,
+    /// The name of our streams. Streams of one name end each other.
+    pub(crate) gateway: Arc<str>,
     /// When this process started, in milliseconds: its streams count more than those of processes
     /// before it.
     pub(crate) incarnation: u64,
+    /// Streams that were opened, or tried to be, by all links: a node that is linked anew ends
+    /// what it has of the link before.
+    pub(crate) streams: Arc<AtomicU64>,
 }
 
-/// What connections here have to say.
+impl LinkSource {
+    pub(crate) fn new(config: &crate::Config) -> Self {
+        let incarnation = chassis::clock::unix_ms();
+        // Two processes of this gateway are linked while the one hands over to the other.
+        let gateway = match config.handover {
+            Some(_) => format!("{}.{incarnation}", config.node).into(),
+            None => config.node.as_str().into(),
+        };
+        Self {
+            gateway,
+            incarnation,
+            streams: Arc::default(),
+        }
+    }
+}
+
+/// What a link's task works with.
 #[derive(Debug)]
-pub(crate) struct LinkQueue {
+pub(crate) struct LinkParts {
+    pub(crate) target: LinkTarget,
+    pub(crate) source: LinkSource,
+    pub(crate) handle: NodeLink,
+    /// What is queued for the node.
     pub(crate) items: mpsc::Receiver<ToLink>,
-    /// Set when a detach did not fit.
-    pub(crate) missed: Arc<AtomicBool>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) lobby: Arc<Lobby>,
+    /// Who is to have which player, for a link to a matcher.
+    pub(crate) matchers: watch::Receiver<Arc<Matchers>>,
+    /// Whether rooms can be elsewhere than their tickets say.
+    pub(crate) rooms_move: bool,
 }
 
 /// Keeps one node linked.
 #[derive(Debug)]
 pub(crate) struct LinkTask {
-    target: LinkTarget,
-    source: LinkSource,
-    /// Streams that were opened, or tried to be.
-    opened: u64,
-    registry: Arc<Registry>,
-    queue: LinkQueue,
-    condition: Option<Condition>,
-    attached: HashMap<SessionId, Attachment>,
+    parts: LinkParts,
+    attached: Attached,
+    /// The node's incarnation, once it has said so.
+    generation: Generation,
     /// Metric labels need owned text; made once.
     label: String,
-}
-
-/// A session that is attached to the node, or wants to be.
-#[derive(Debug)]
-struct Attachment {
-    request: AttachRequest,
-    answered: bool,
 }
 
 /// Why a link ended.
@@ -103,6 +121,15 @@ enum LinkError {
     Call(#[source] Box<tonic::Status>),
     #[error("no answer within {CONNECT:?}")]
     NoAnswer,
+    #[error("the first item is no hello")]
+    NoHello,
+    #[error("another node answers: {0}")]
+    Other(String),
+    #[error("an older incarnation answers: {found}, not {wanted}")]
+    Older {
+        found: Generation,
+        wanted: Generation,
+    },
     #[error("silent for {SILENT_BEATS} beats")]
     Silent,
     #[error("closed by the node")]
@@ -115,136 +142,129 @@ impl LinkError {
     /// What clients are told.
     fn reason(&self) -> &'static str {
         match self {
-            Self::Connect(_) | Self::Call(_) | Self::NoAnswer => "node_unreachable",
+            Self::Connect(_)
+            | Self::Call(_)
+            | Self::NoAnswer
+            | Self::NoHello
+            | Self::Other(_)
+            | Self::Older { .. } => "node_unreachable",
             Self::Silent | Self::Stuck => "node_silent",
             Self::Closed => "node_gone",
         }
     }
 }
 
-struct Open {
-    outbound: mpsc::Sender<pb::ToOrigin>,
-    inbound: Streaming<pb::FromOrigin>,
-}
-
 impl LinkTask {
-    pub(crate) fn new(
-        target: LinkTarget,
-        source: LinkSource,
-        registry: Arc<Registry>,
-        queue: LinkQueue,
-        condition: Option<Condition>,
-    ) -> Self {
-        let label = target.node.to_string();
-        let attached = HashMap::new();
+    pub(crate) fn new(parts: LinkParts) -> Self {
+        let handle = &parts.handle;
         Self {
-            target,
-            source,
-            opened: 0,
-            registry,
-            queue,
-            condition,
-            attached,
-            label,
+            attached: Attached::new(handle.id(), handle.channel(), parts.rooms_move),
+            generation: Generation::default(),
+            label: handle.node().to_string(),
+            parts,
         }
     }
 
-    /// Links, and links again, until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut told = false;
-        while !stop.is_cancelled() {
-            let error = match self.connect().await {
-                Ok(open) => {
-                    let linked = Instant::now();
-                    self.set_ready(None);
-                    let error = self.drive(open, &stop).await;
-                    self.set_ready(Some(error.reason()));
-                    self.tell_lost(error.reason());
-                    // A node that hangs up at once, again and again, is a failing one.
-                    if linked.elapsed() >= LASTING {
-                        backoff.reset();
-                        told = false;
+    /// Links, and links again, until the link is `retired`.
+    pub(crate) async fn run(mut self, retired: CancellationToken) {
+        let linking = async {
+            let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+            let mut told = false;
+            loop {
+                let error = match self.connect().await {
+                    Ok(open) => {
+                        let linked = Instant::now();
+                        self.begin(&open);
+                        let error = self.drive(open).await;
+                        self.end(error.reason());
+                        // A node that hangs up at once, again and again, is a failing one.
+                        if linked.elapsed() >= LASTING {
+                            backoff.reset();
+                            told = false;
+                        }
+                        error
                     }
-                    error
+                    Err(error) => {
+                        self.parts.handle.set_state(LinkState::Down(error.reason()));
+                        error
+                    }
+                };
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(error = %Chain(&error), "link down");
                 }
-                Err(error) => error,
-            };
-            if stop.is_cancelled() {
-                return;
+                self.wait_unlinked(tokio::time::sleep(backoff.next())).await;
             }
-            self.set_ready(Some(error.reason()));
-            if !told {
-                tracing::warn!(node = %self.target.node, error = %Chain(&error), "link down");
-                told = true;
-            }
-            self.wait_unlinked(backoff.next(), &stop).await;
-        }
+        };
+        let _: Option<std::convert::Infallible> = retired.run_until_cancelled(linking).await;
+        self.retire();
     }
 
+    /// Connects, and goes on taking items meanwhile.
     async fn connect(&mut self) -> Result<Open, LinkError> {
-        self.opened += 1;
-        match timeout(CONNECT, self.try_connect()).await {
-            Ok(opened) => opened,
-            Err(_) => Err(LinkError::NoAnswer),
+        let opening = open(self.parts.target.clone(), self.parts.source.clone());
+        self.wait_unlinked(Box::pin(opening)).await
+    }
+
+    fn begin(&mut self, open: &Open) {
+        self.generation = open.generation;
+        self.parts.handle.set_state(LinkState::Up(open.generation));
+        self.parts.lobby.wake();
+        tracing::info!(generation = %open.generation, build = open.build, "linked");
+    }
+
+    /// The link is down: the router looks for other homes.
+    fn end(&mut self, reason: &'static str) {
+        if self.parts.handle.is_up() {
+            let losses =
+                metrics::counter!("gateway_link_losses_total", "node" => self.label.clone());
+            losses.increment(1);
+        }
+        self.parts.handle.set_state(LinkState::Down(reason));
+        let bindings = self.attached.take();
+        for binding in bindings.collect::<Vec<_>>() {
+            self.send_away(binding, Cause::Lost(reason));
+        }
+        self.parts.lobby.wake();
+    }
+
+    /// The link ends for good. Whoever is too late finds the queue closed.
+    fn retire(&mut self) {
+        let reason = "node_gone";
+        self.parts.items.close();
+        self.end(reason);
+        while let Ok(item) = self.parts.items.try_recv() {
+            self.handle_unlinked(item, reason);
         }
     }
 
-    async fn try_connect(&self) -> Result<Open, LinkError> {
-        let connecting = self.target.endpoint.connect(CONNECT);
-        let channel = connecting.await.map_err(LinkError::Connect)?;
-        let mut client = OriginClient::new(channel)
-            .max_decoding_message_size(MAX_RPC_MESSAGE)
-            .max_encoding_message_size(MAX_RPC_MESSAGE);
-        let (outbound, batches) = mpsc::channel(BATCHES);
-        let hello = ToItem::Hello(pb::GatewayHello {
-            node: self.source.gateway.to_string(),
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            incarnation: self.source.incarnation,
-            link: self.opened,
-        });
-        let items = vec![pb::ToOriginItem { item: Some(hello) }];
-        outbound
-            .try_send(pb::ToOrigin { items })
-            .expect("a new queue has room");
-        let call = client.link(tokio_stream(batches));
-        let response = call
-            .await
-            .map_err(|status| LinkError::Call(Box::new(status)))?;
-        Ok(Open {
-            outbound,
-            inbound: response.into_inner(),
-        })
-    }
-
-    async fn drive(&mut self, mut open: Open, stop: &CancellationToken) -> LinkError {
-        if self.attach_all_again(&open).await.is_err() {
-            return LinkError::Stuck;
-        }
+    async fn drive(&mut self, mut open: Open) -> LinkError {
+        let rest = std::mem::take(&mut open.rest);
+        self.deliver(rest);
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent_beats = 0;
         let mut items = Vec::with_capacity(BATCH);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return LinkError::Closed,
+            let LinkParts {
+                items: queue,
+                matchers,
+                handle,
+                ..
+            } = &mut self.parts;
+            let batch = tokio::select! {
                 message = open.inbound.message() => match message {
                     Ok(Some(message)) => {
                         silent_beats = 0;
-                        self.deliver(message);
+                        self.deliver(message.items);
+                        continue;
                     }
                     Ok(None) => return LinkError::Closed,
                     Err(status) => return LinkError::Call(Box::new(status)),
                 },
-                count = self.queue.items.recv_many(&mut items, BATCH) => {
-                    if count == 0 {
-                        return LinkError::Closed;
-                    }
-                    let batch = items.drain(..).map(|item| self.note(item)).collect();
-                    if send(&open.outbound, batch).await.is_err() {
-                        return LinkError::Stuck;
-                    }
+                _ = queue.recv_many(&mut items, BATCH) => {
+                    items.drain(..).filter_map(|item| self.note(item)).collect()
                 }
+                () = shared_out(handle.channel(), matchers) => self.strays(),
                 _ = beat.tick() => {
                     silent_beats += 1;
                     if silent_beats > SILENT_BEATS {
@@ -252,199 +272,171 @@ impl LinkTask {
                     }
                     let mut batch = self.missed_detaches();
                     batch.push(pb::ToOriginItem { item: Some(ToItem::Beat(pb::Beat {})) });
-                    if send(&open.outbound, batch).await.is_err() {
-                        return LinkError::Stuck;
-                    }
+                    batch
                 }
+            };
+            if send(&open.outbound, batch).await.is_err() {
+                return LinkError::Stuck;
             }
         }
-    }
-
-    /// Detaches for those who left while the queue was full: the node would keep them for ever.
-    fn missed_detaches(&mut self) -> Vec<pb::ToOriginItem> {
-        if !self.queue.missed.swap(false, Ordering::Relaxed) {
-            return Vec::new();
-        }
-        let registry = &self.registry;
-        let gone = self.attached.extract_if(|session, attachment| {
-            registry
-                .find_attempt(*session, attachment.attempt())
-                .is_none()
-        });
-        let detach = |(session, attachment): (SessionId, Attachment)| pb::Detach {
-            session: session.0,
-            attempt: attachment.attempt(),
-            leave: false,
-        };
-        let item = |detach| pb::ToOriginItem {
-            item: Some(ToItem::Detach(detach)),
-        };
-        gone.map(detach).map(item).collect()
-    }
-
-    /// Brings everybody back who was attached, or wanted to be, when the last link ended.
-    async fn attach_all_again(&mut self, open: &Open) -> Result<(), ()> {
-        // Those that are gone are gone here too, even if their detach found the queue full.
-        let registry = &self.registry;
-        self.attached.retain(|session, attachment| {
-            let here = registry.find_attempt(*session, attachment.attempt());
-            here.is_some()
-        });
-        let requests = self.attached.values().map(Attachment::again);
-        let items: Vec<_> = requests.map(|request| request.to_item()).collect();
-        for batch in items.chunks(BATCH) {
-            send(&open.outbound, batch.to_vec()).await?;
-        }
-        Ok(())
     }
 
     /// Hands what the node says to the connections.
-    fn deliver(&mut self, message: pb::FromOrigin) {
-        for item in message.items.into_iter().filter_map(|item| item.item) {
-            match demux::deliver(&self.registry, self.target.channel, item) {
-                demux::Delivered::Done => {}
-                demux::Delivered::Attached(whose) => {
-                    if let Some(attachment) = self.attached.get_mut(&whose.session)
-                        && whose.is(attachment.attempt())
-                    {
-                        attachment.answered = true;
-                    }
-                }
-                demux::Delivered::Over(whose) => {
-                    if let Entry::Occupied(entry) = self.attached.entry(whose.session)
-                        && whose.is(entry.get().attempt())
-                    {
-                        entry.remove();
-                    }
+    fn deliver(&mut self, items: Vec<pb::FromOriginItem>) {
+        for item in items.into_iter().filter_map(|item| item.item) {
+            match self.attached.deliver(item) {
+                Delivered::Done => {}
+                Delivered::Moved(binding, to) => self.send_away(binding, Cause::Moved(to)),
+                Delivered::Unknown(binding) => {
+                    let by = Incarnation {
+                        node: self.parts.handle.node().clone(),
+                        generation: self.generation,
+                    };
+                    self.send_away(binding, Cause::Unknown(by));
                 }
             }
+        }
+    }
+
+    /// The channel's home is not here: the router finds out where it is.
+    fn send_away(&self, binding: Arc<Binding>, cause: Cause) {
+        if let Some(spell) = binding.leave_link(self.parts.handle.id()) {
+            self.parts.lobby.enter(Newcomer {
+                binding,
+                spell,
+                cause,
+            });
         }
     }
 
     /// Keeps account of who is attached, and gives the item for the wire.
-    fn note(&mut self, item: ToLink) -> pb::ToOriginItem {
-        match item {
-            ToLink::Attach(request) => {
-                let wire = request.to_item();
-                let attachment = Attachment {
-                    request: *request,
-                    answered: false,
-                };
-                self.remember(attachment);
-                wire
+    fn note(&mut self, item: ToLink) -> Option<pb::ToOriginItem> {
+        let item = match item {
+            ToLink::Attach(binding) if !binding.is_at(self.parts.handle.id()) => return None,
+            ToLink::Attach(binding) if self.is_stray(&binding) => {
+                self.send_away(binding, Cause::Rehomed);
+                return None;
+            }
+            ToLink::Attach(binding) => {
+                let wire = binding.request(self.parts.handle.id()).to_item();
+                self.attached.insert(binding);
+                return Some(wire);
             }
             ToLink::Item(session, item) => {
                 if let ToItem::Detach(detach) = &item {
-                    self.forget(session, detach.attempt);
+                    self.attached.remove(session, detach.attempt);
                 }
-                pb::ToOriginItem { item: Some(item) }
+                item
             }
-        }
+        };
+        Some(pb::ToOriginItem { item: Some(item) })
     }
 
-    /// An earlier connection's attach can come into the queue after a later one's.
-    fn remember(&mut self, attachment: Attachment) {
-        match self.attached.entry(attachment.request.claim.session) {
-            Entry::Occupied(later) if later.get().attempt() > attachment.attempt() => {}
-            entry => drop(entry.insert_entry(attachment)),
-        }
+    /// Whether another matcher is to have the player.
+    fn is_stray(&self, binding: &Binding) -> bool {
+        let is_ours = |link: &NodeLink| link.id() == self.parts.handle.id();
+        binding.channel() == Channel::Match
+            && self
+                .parts
+                .matchers
+                .borrow()
+                .owner(binding.player())
+                .is_some_and(|owner| !is_ours(owner))
     }
 
-    fn forget(&mut self, session: SessionId, attempt: u32) {
-        let current = self.attached.get(&session);
-        if current.is_some_and(|attachment| attachment.attempt() == attempt) {
-            self.attached.remove(&session);
+    /// Sends those away whom another matcher is to have, and gives what their matcher hears of it.
+    fn strays(&mut self) -> Vec<pb::ToOriginItem> {
+        let (here, matchers) = (self.parts.handle.id(), self.parts.matchers.borrow().clone());
+        let strays = self.attached.take_if(|binding| {
+            let owner = matchers.owner(binding.player());
+            owner.is_some_and(|owner| owner.id() != here)
+        });
+        let detaches = strays.iter().map(|binding| detach(binding)).collect();
+        for binding in strays {
+            self.send_away(binding, Cause::Rehomed);
         }
+        detaches
+    }
+
+    /// Detaches for those who left while the queue was full: the node would keep them for ever.
+    fn missed_detaches(&mut self) -> Vec<pb::ToOriginItem> {
+        if !self.parts.handle.take_missed() {
+            return Vec::new();
+        }
+        let here = self.parts.handle.id();
+        let gone = self.attached.take_if(|binding| !binding.is_at(here));
+        gone.iter().map(|binding| detach(binding)).collect()
     }
 
     /// Goes on taking items while there is no link, so that clients get an answer at once.
-    async fn wait_unlinked(&mut self, pause: Duration, stop: &CancellationToken) {
-        let until = Instant::now() + pause;
+    async fn wait_unlinked<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
         loop {
-            let item = tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(until) => return,
-                item = self.queue.items.recv() => item,
-            };
-            match item {
-                None => return,
-                Some(ToLink::Item(session, ToItem::Text(text))) => self.refuse(session, &text.text),
-                Some(item) => {
-                    if let ToLink::Attach(request) = &item {
-                        self.tell_one_lost(request.claim.session, "node_unreachable");
-                    }
-                    let _wire = self.note(item);
+            tokio::select! {
+                done = work.as_mut() => return done,
+                Some(item) = self.parts.items.recv() => {
+                    self.handle_unlinked(item, "node_unreachable");
                 }
             }
+        }
+    }
+
+    fn handle_unlinked(&self, item: ToLink, reason: &'static str) {
+        match item {
+            ToLink::Attach(binding) => self.send_away(binding, Cause::Lost(reason)),
+            ToLink::Item(session, ToItem::Text(text)) => self.refuse(session, &text.text),
+            // Inputs and acknowledgements come again, and the node forgets who is attached.
+            ToLink::Item(..) => {}
         }
     }
 
     fn refuse(&self, session: SessionId, text: &str) {
         let kind = protocol::control::ClientMessage::parse(text).map_or("", |m| m.kind());
-        let error = ErrorMessage::new(
-            ErrorCode::Unavailable,
-            "the service behind this is out of reach for the moment; try again",
-        )
-        .re(kind)
-        .retry_after_ms(1_000);
-        if let Some(outbox) = self.registry.find(session) {
-            outbox.reliable(Item::Text(ServerMessage::Error(error).to_text()));
-        }
-    }
-
-    fn tell_lost(&self, reason: &'static str) {
-        for session in self.attached.keys() {
-            self.tell_one_lost(*session, reason);
-        }
-        metrics::counter!("gateway_link_losses_total", "node" => self.label.clone()).increment(1);
-    }
-
-    fn tell_one_lost(&self, session: SessionId, reason: &'static str) {
-        let channel = self.target.channel;
-        if let Some(outbox) = self.registry.find(session) {
-            outbox.reliable(Item::Lost { channel, reason });
-        }
-    }
-
-    fn set_ready(&self, reason: Option<&str>) {
-        match (&self.condition, reason) {
-            (None, _) => {}
-            (Some(condition), None) => condition.ready(),
-            (Some(condition), Some(reason)) => condition.unready(reason),
+        if let Some(outbox) = self.parts.registry.find(session) {
+            outbox.reliable(Item::Text(
+                ServerMessage::Error(out_of_reach(kind)).to_text(),
+            ));
         }
     }
 }
 
-impl Attachment {
-    /// Which connection of the session.
-    fn attempt(&self) -> u32 {
-        self.request.claim.attempt
-    }
+/// What a client hears that says something to a node without a link.
+pub(crate) fn out_of_reach(re: &str) -> ErrorMessage {
+    let text = "the service behind this is out of reach for the moment; try again";
+    ErrorMessage::new(ErrorCode::Unavailable, text)
+        .re(re)
+        .retry_after_ms(1_000)
+}
 
-    /// The request to send on a new link: one that was answered goes on from what the client
-    /// acknowledged, and is no login any more.
-    fn again(&self) -> AttachRequest {
-        let mut request = self.request.clone();
-        if self.answered {
-            request.mode = Attach::Continue;
-            request.claim.login = false;
-        }
-        request
+/// Waits until players are shared out anew over the matchers; for ever at a node of rooms.
+async fn shared_out(channel: Channel, matchers: &mut watch::Receiver<Arc<Matchers>>) {
+    if channel == Channel::Room || matchers.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
+fn detach(binding: &Binding) -> pb::ToOriginItem {
+    let detach = pb::Detach {
+        session: binding.session().0,
+        attempt: binding.attempt(),
+        leave: false,
+    };
+    pb::ToOriginItem {
+        item: Some(ToItem::Detach(detach)),
+    }
+}
+
+/// Sends items, in batches of a size that any node takes.
 async fn send(
     outbound: &mpsc::Sender<pb::ToOrigin>,
-    items: Vec<pb::ToOriginItem>,
+    mut items: Vec<pb::ToOriginItem>,
 ) -> Result<(), ()> {
-    match timeout(SEND, outbound.send(pb::ToOrigin { items })).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(()),
+    while !items.is_empty() {
+        let rest = items.split_off(items.len().min(BATCH));
+        match timeout(SEND, outbound.send(pb::ToOrigin { items })).await {
+            Ok(Ok(())) => items = rest,
+            _ => return Err(()),
+        }
     }
-}
-
-fn tokio_stream(
-    mut batches: mpsc::Receiver<pb::ToOrigin>,
-) -> impl futures_util::Stream<Item = pb::ToOrigin> + Send + 'static {
-    futures_util::stream::poll_fn(move |cx| batches.poll_recv(cx))
+    Ok(())
 }

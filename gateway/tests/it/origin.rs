@@ -10,13 +10,16 @@ use protocol::attach::{Claim, Holder, Verdict};
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::SnapshotHead;
-use protocol::id::{Channel, Epoch, Generation, Offset, PlayerId, Position, SessionId, Tick};
+use protocol::id::{
+    Channel, Epoch, Generation, NodeId, Offset, PlayerId, Position, RoomId, SessionId, Tick,
+};
 use protocol::log::{Attached, EventLog, LogLimits};
 use protocol::time::Timestamp;
 use rpc::batch::Batch;
 use rpc::inbound::{AttachRequest, Inbound};
 use rpc::origin::{GatewayStream, Origin, OriginIdentity, OriginStream, service};
 use rpc::transport::{Endpoint, Incoming, memory};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +51,8 @@ struct State {
     players: BTreeMap<PlayerId, Seat>,
     refusal: Option<ErrorMessage>,
     epochs: u32,
+    /// What items are said to be of.
+    room: Option<RoomId>,
     /// Attaches that came while they were held, if they are.
     held: Option<Vec<(GatewayStream, AttachRequest)>>,
 }
@@ -68,6 +73,29 @@ impl FakeOrigin {
     /// Starts an origin and gives where it can be reached.
     pub(crate) fn start(name: &str, channel: Channel) -> (Self, Endpoint) {
         let (connector, incoming) = memory();
+        let origin = Self::serve(name, channel, Generation(1), Incoming::Memory(incoming));
+        (origin, Endpoint::Memory(connector))
+    }
+
+    /// Starts an incarnation of an origin and gives its address, as a lease has it.
+    pub(crate) async fn listen(
+        name: &str,
+        channel: Channel,
+        generation: Generation,
+    ) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let origin = Self::serve(name, channel, generation, Incoming::Tcp(listener));
+        (origin, address)
+    }
+
+    /// Runs an incarnation of an origin.
+    pub(crate) fn serve(
+        name: &str,
+        channel: Channel,
+        generation: Generation,
+        incoming: Incoming,
+    ) -> Self {
         let origin = Self {
             state: Arc::default(),
             version: Arc::new(watch::Sender::new(0)),
@@ -77,15 +105,15 @@ impl FakeOrigin {
         };
         let identity = OriginIdentity {
             node: name.parse().unwrap(),
-            generation: Generation(1),
+            generation: Arc::new(move || generation),
             channel,
             build: "test",
         };
         let service = service(identity, Arc::new(origin.clone()), origin.stop.clone());
         let routes = tonic::service::Routes::new(service);
         let stopped = origin.stop.clone().cancelled_owned();
-        tokio::spawn(Incoming::Memory(incoming).serve(routes, stopped));
-        (origin, Endpoint::Memory(connector))
+        tokio::spawn(incoming.serve(routes, stopped));
+        origin
     }
 
     /// Waits until something that arrived gives an answer.
@@ -113,17 +141,31 @@ impl FakeOrigin {
     /// Appends a reliable event for `player` and sends what is due.
     pub(crate) fn emit(&self, player: PlayerId, payload: impl Into<Bytes>) {
         let mut state = self.state.lock();
+        let room = state.room;
         let seat = state.players.get_mut(&player).expect("attached");
         seat.log.append(payload.into()).expect("room in the log");
-        seat.send_due();
+        seat.send_due(room);
+    }
+
+    /// Appends a reliable event that is not sent before the player attaches again.
+    pub(crate) fn record(&self, player: PlayerId, payload: impl Into<Bytes>) {
+        let mut state = self.state.lock();
+        let seat = state.players.get_mut(&player).expect("attached");
+        seat.log.append(payload.into()).expect("room in the log");
+    }
+
+    /// From here on, says which room items are of.
+    pub(crate) fn speak_of(&self, room: RoomId) {
+        self.state.lock().room = Some(room);
     }
 
     /// Sends again what `player` has not acknowledged.
     pub(crate) fn resend(&self, player: PlayerId) {
         let mut state = self.state.lock();
+        let room = state.room;
         let seat = state.players.get_mut(&player).expect("attached");
         seat.log.handle_timeout(Timestamp(u64::MAX));
-        seat.send_due();
+        seat.send_due(room);
     }
 
     /// Sends a snapshot that is nothing but its tick and `body`.
@@ -174,6 +216,23 @@ impl FakeOrigin {
         });
     }
 
+    /// Says that the room is at `to` now, to the connection that is attached.
+    pub(crate) fn moved(&self, player: PlayerId, room: RoomId, to: Option<(&NodeId, Generation)>) {
+        let attempt = self.state.lock().players[&player].claim().attempt;
+        self.say(player, |batch, session| {
+            batch.moved(session, attempt, room, to)
+        });
+    }
+
+    /// Goes on from where `other` is: its players and what they have not acknowledged are here.
+    pub(crate) fn take_over(&self, other: &Self) {
+        let mut taken = std::mem::take(&mut other.state.lock().players);
+        // The other one may still speak to those it had, as one that was frozen would.
+        let left: BTreeMap<_, _> = taken.iter().map(|(id, seat)| (*id, seat.echo())).collect();
+        other.state.lock().players = left;
+        self.state.lock().players.append(&mut taken);
+    }
+
     /// Leaves attaches unanswered, until [`Self::answer_held`].
     pub(crate) fn hold_attaches(&self) {
         self.state.lock().held = Some(Vec::new());
@@ -210,7 +269,7 @@ impl FakeOrigin {
     fn say(&self, player: PlayerId, speak: impl FnOnce(&mut Batch, SessionId)) {
         let state = self.state.lock();
         let seat = state.players.get(&player).expect("attached");
-        let mut batch = Batch::new();
+        let mut batch = state.batch();
         speak(&mut batch, seat.claim().session);
         seat.gateway.send(batch);
     }
@@ -238,7 +297,7 @@ impl FakeOrigin {
             return held.push((gateway.clone(), request));
         }
         let (session, attempt) = (request.claim.session, request.claim.attempt);
-        let mut batch = Batch::new();
+        let mut batch = state.batch();
         if let Some(error) = state.refusal.take() {
             batch.refused(session, attempt, &error);
             return gateway.send(batch);
@@ -255,7 +314,7 @@ impl FakeOrigin {
             return gateway.send(batch);
         }
         state.epochs += 1;
-        let epoch = Epoch(state.epochs);
+        let (room, epoch) = (state.room, Epoch(state.epochs));
         let fresh = || Seat {
             holder: Holder::default(),
             gateway: gateway.clone(),
@@ -277,7 +336,13 @@ impl FakeOrigin {
         let attached = seat.log.attach(request.mode, Epoch(epoch.0 + 1_000));
         batch.attached(session, attempt, attached, STATE.to_owned());
         gateway.send(batch);
-        seat.send_due();
+        seat.send_due(room);
+    }
+}
+
+impl State {
+    fn batch(&self) -> Batch {
+        batch_of(self.room)
     }
 }
 
@@ -286,9 +351,18 @@ impl Seat {
         self.holder.current().expect("a seat begins with an attach")
     }
 
-    fn send_due(&mut self) {
+    /// The place as it was, with nothing in its log.
+    fn echo(&self) -> Self {
+        Self {
+            holder: self.holder.clone(),
+            gateway: self.gateway.clone(),
+            log: EventLog::new(Channel::Room, Epoch(1), LIMITS),
+        }
+    }
+
+    fn send_due(&mut self, room: Option<RoomId>) {
         let session = self.claim().session;
-        let mut batch = Batch::new();
+        let mut batch = batch_of(room);
         while let Some(event) = self.log.poll_transmit(now()) {
             batch.event(session, &event);
         }
@@ -322,6 +396,14 @@ impl OriginStream for FakeStream {
         self.origin.state.lock().seen.push(inbound);
         self.origin.version.send_modify(|version| *version += 1);
     }
+}
+
+fn batch_of(room: Option<RoomId>) -> Batch {
+    let mut batch = Batch::new();
+    if let Some(room) = room {
+        batch.speak_of(room);
+    }
+    batch
 }
 
 fn now() -> Timestamp {

@@ -46,20 +46,30 @@ impl Rig {
     /// A gateway with settings changed. Its clients are all on the loopback interface, so the
     /// limits that count are `loopback_limits`.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let (matcher, to_matcher) = FakeOrigin::start("matcher-1", Channel::Match);
+        let (room, to_room) = FakeOrigin::start("syncd-1", Channel::Room);
+        let origins = Origins::Static {
+            matcher: ("matcher-1".parse().unwrap(), to_matcher),
+            rooms: BTreeMap::from([("syncd-1".parse().unwrap(), to_room)]),
+        };
+        Self::over(origins, (matcher, room), change).await
+    }
+
+    /// A gateway over these origins.
+    pub(crate) async fn over(
+        origins: Origins,
+        (matcher, room): (FakeOrigin, FakeOrigin),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config {
             debug_echo: true,
             ..Config::default()
         };
         change(&mut config);
-        let (matcher, to_matcher) = FakeOrigin::start("matcher-1", Channel::Match);
-        let (room, to_room) = FakeOrigin::start("syncd-1", Channel::Room);
         let (drain, readiness) = (Drain::new(), Readiness::new());
         let gateway = Gateway::start(Parts {
             config,
-            origins: Origins {
-                matcher: ("matcher-1".parse().unwrap(), to_matcher),
-                rooms: BTreeMap::from([("syncd-1".parse().unwrap(), to_room)]),
-            },
+            origins,
             signer: Signer::new(&KEY).unwrap(),
             id_key: Box::new([9; 32]),
             drain: drain.clone(),
@@ -103,11 +113,16 @@ impl Rig {
 
     /// A ticket to [`ROOM`].
     pub(crate) fn ticket(&self, player: PlayerId) -> String {
+        self.ticket_to(player, ROOM, "syncd-1")
+    }
+
+    /// A ticket to a room that began on `node`.
+    pub(crate) fn ticket_to(&self, player: PlayerId, room: RoomId, node: &str) -> String {
         let ticket = RoomTicket {
             player,
-            room: ROOM,
+            room,
             match_id: MatchId(1),
-            node: "syncd-1".parse().unwrap(),
+            node: node.parse().unwrap(),
         };
         signer().sign(ticket, Duration::from_secs(60))
     }

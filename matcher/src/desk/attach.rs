@@ -1,27 +1,80 @@
 //! Clients that come and go.
+//!
+//! Of a player who was not here, the store says what there is to tell: another matcher may have
+//! served the player until now, and may have died. While the store is away, who is known is told
+//! what is known, and who is not waits for it in the [`lobby`](super::lobby).
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::Ack;
 use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
-use rpc::inbound::AttachRequest;
+use rpc::inbound::{AttachRequest, Inbound};
 use rpc::origin::StreamId;
 
 use super::Desk;
+use super::ask::Away;
 use super::player::{Activity, Player, Presence, fresh_epoch};
+use super::queue::Leave;
+use super::standing::BATCH;
 use crate::event::Leaving;
+use crate::grpc::Mail;
+use crate::store::{Asked, Standing};
 
 impl Desk {
-    /// A client comes to the match channel.
-    pub(super) fn attach(&mut self, stream: StreamId, request: AttachRequest) {
+    /// Where those stand who come in `mail` and were not here: one call for all of them. Of those
+    /// who are here, the desk knows.
+    pub(super) async fn standing_of_newcomers(
+        &mut self,
+        mail: &[Mail],
+    ) -> BTreeMap<PlayerId, Standing> {
+        let newcomers: BTreeSet<PlayerId> = mail
+            .iter()
+            .filter_map(|mail| match &mail.inbound {
+                Inbound::Attach(request) => Some(request.player),
+                _ => None,
+            })
+            .filter(|id| !self.roster.player(*id).is_some_and(Player::is_here))
+            .collect();
+        self.standing_of(newcomers).await
+    }
+
+    async fn standing_of(&mut self, newcomers: BTreeSet<PlayerId>) -> BTreeMap<PlayerId, Standing> {
+        let asked: Vec<Asked> = newcomers
+            .iter()
+            .map(|player| Asked {
+                player: *player,
+                is_here: true,
+            })
+            .collect();
+        let mut standings = Vec::with_capacity(asked.len());
+        for asked in asked.chunks(BATCH) {
+            match self.ask_standing(asked).await {
+                Ok(some) => standings.extend(some),
+                Err(Away) => break,
+            }
+        }
+        newcomers.into_iter().zip(standings).collect()
+    }
+
+    /// A client comes to the match channel. `standing`: where the store says that the player is,
+    /// if it was asked and has answered.
+    pub(super) async fn attach(
+        &mut self,
+        stream: StreamId,
+        request: AttachRequest,
+        standing: Option<Standing>,
+    ) {
         let (session, attempt) = (request.claim.session, request.claim.attempt);
         let known = self.roster.player(request.player);
         let verdict = known.map_or(Verdict::Accept, |player| {
             player.holder.judge(&request.claim)
         });
         let is_new = known.is_none();
-        let full = is_new && self.roster.len() >= self.config().players;
+        let places = self.config().players;
+        let full = is_new && self.roster.len() + self.lobby.len() >= places;
         let Some(batch) = self.outbox.to(stream) else {
             return;
         };
@@ -31,21 +84,40 @@ impl Desk {
             Verdict::Accept if full => {
                 batch.close_connection(session, attempt, CloseCode::Unavailable);
             }
-            Verdict::Accept => self.accept(stream, request, is_new),
+            Verdict::Accept if is_new && standing.is_none() => self.lobby.enter(stream, request),
+            Verdict::Accept => self.accept(stream, request, is_new, standing).await,
             Verdict::Stale => batch.close_connection(session, attempt, CloseCode::Superseded),
             Verdict::Replaced => batch.close_connection(session, attempt, CloseCode::Replaced),
         }
     }
 
-    fn accept(&mut self, stream: StreamId, request: AttachRequest, is_new: bool) {
+    async fn accept(
+        &mut self,
+        stream: StreamId,
+        request: AttachRequest,
+        is_new: bool,
+        standing: Option<Standing>,
+    ) {
         let now = self.clock.now();
         let claim = request.claim;
         let id = request.player;
         if is_new {
-            self.roster.insert(Player::new(&request, stream, now));
+            self.roster.insert(Player::new(&request, now));
             self.roster.bind(id, None, claim.session);
         } else {
             self.displace(id, claim);
+        }
+        let was_here = self.roster.player(id).is_some_and(Player::is_here);
+        match standing.filter(|_| !was_here) {
+            // What the state says needs no event.
+            Some(standing) if is_new => {
+                let standing = self.sift(id, standing).await;
+                self.take_up(id, &standing, now);
+            }
+            // The player may have been elsewhere in between. Before the stream is entered, so
+            // that events of it come after the answer.
+            Some(standing) => self.learn(id, standing, true, now).await,
+            None => {}
         }
         let Some(player) = self.roster.player_mut(id) else {
             return;
@@ -61,6 +133,20 @@ impl Desk {
             batch.attached(claim.session, claim.attempt, attached, state);
         }
         self.touch(id);
+    }
+
+    /// Lets those in whom the store was asked for in vain.
+    pub(super) async fn open_lobby(&mut self) {
+        if self.lobby.len() == 0 || !self.has_patience() {
+            return;
+        }
+        let waiting = self.lobby.take();
+        let players = waiting.iter().map(|one| one.request.player).collect();
+        let mut standings = self.standing_of(players).await;
+        for one in waiting {
+            let standing = standings.remove(&one.request.player);
+            self.attach(one.stream, one.request, standing).await;
+        }
     }
 
     /// Makes `claim` the one that counts, and closes the connection that counted before, if it is
@@ -94,6 +180,7 @@ impl Desk {
         leave: bool,
     ) {
         let Some(id) = self.roster.attached(session, stream) else {
+            self.lobby.leave(session, stream, attempt);
             return;
         };
         let is_current = self
@@ -108,6 +195,7 @@ impl Desk {
     /// A gateway's stream ended, with or without its sockets: until they are heard of again its
     /// clients are away.
     pub(super) async fn stream_ended(&mut self, stream: StreamId) {
+        self.lobby.stream_ended(stream);
         for id in self.roster.attached_by(stream) {
             self.gone_away(id, false).await;
         }
@@ -119,9 +207,11 @@ impl Desk {
             return;
         };
         player.presence = Presence::Away(now);
-        // A bot that is not there must not fill a match. It queues anew when it is back.
-        if leave || player.bot {
-            self.leave_queue(id, None).await;
+        if leave {
+            self.leave_queue(id, None, Leave::Asked).await;
+        } else if player.bot {
+            // A bot that is not there must not fill a match. It queues anew when it is back.
+            self.leave_queue(id, None, Leave::Unseen).await;
         }
         self.touch(id);
     }
@@ -150,7 +240,8 @@ impl Desk {
         match &player.activity {
             Activity::Queued(_) if timed_out => self.time_out(id).await,
             Activity::Queued(_) if gone => {
-                self.leave_queue(id, Some(Leaving::Away)).await;
+                self.leave_queue(id, Some(Leaving::Away), Leave::Unseen)
+                    .await;
             }
             Activity::Queued(_) if player.next_state <= now => self.send_queue_state(id, now),
             Activity::Idle if gone => {

@@ -1,69 +1,50 @@
-//! Matches: from the claim to the end of their room.
+//! Matches, to the end of their room. How they begin is in [`settling`](super::settling).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::id::{MatchId, NodeId, PlayerId, RoomId};
 use protocol::time::Timestamp;
 use rpc::token::RoomTicket;
 
 use super::Desk;
-use super::player::{Activity, Playing};
-use crate::config::ModeName;
+use super::lost::{NodeView, Running};
+use super::player::{Activity, Unsettled};
+use super::settling::Placement;
 use crate::event::{Ending, MatchEvent};
-use crate::nodes::{News, RoomEnded};
-use crate::placing::{Outcome, PlaceError, Room};
-use crate::ticket::Ticket;
+use crate::nodes::RoomEnded;
+use crate::store::{EndedMatch, MatchRecord};
+
+/// Ended matches that wait for the store. Over it the oldest are forgotten: whoever meets them in
+/// the store finds out that they have no room.
+const MOST_ENDS: usize = 65_536;
+
+/// Rooms that are remembered to have ended. Over it the oldest is forgotten.
+const MOST_OVER: usize = 16_384;
+
+/// Ended matches that one call tells the store.
+const BATCH: usize = 256;
+
+/// Shortest life of a room ticket that is signed.
+const SHORTEST: Duration = Duration::from_secs(60);
 
 /// Matches that look for a room, and matches that have one. The first are bounded by
 /// `placing.at_once`, the second by the players that there may be and by the life of a ticket.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
-    placing: BTreeMap<MatchId, Placement>,
-    running: BTreeMap<MatchId, Running>,
-    /// Those that run, oldest first, and some that have ended since.
-    by_age: VecDeque<(Timestamp, MatchId)>,
-    nodes: BTreeMap<NodeId, NodeView>,
-}
-
-/// A match that looks for a room.
-#[derive(Debug)]
-pub(super) struct Placement {
-    mode: ModeName,
-    players: Vec<PlayerId>,
-    spread: u32,
-    /// Rooms of it that have ended already: the news can be faster than the answer.
-    ended: Vec<(RoomId, Ending)>,
-}
-
-#[derive(Debug)]
-struct Running {
-    mode: ModeName,
-    room: RoomId,
-    node: NodeId,
-    connection: u64,
-    players: Vec<PlayerId>,
-}
-
-/// What is known of a node.
-#[derive(Debug, Default)]
-struct NodeView {
-    connection: u64,
-    /// The rooms that were open when the connection began.
-    rooms: BTreeSet<RoomId>,
-    /// Out of reach since then.
-    gone_since: Option<Timestamp>,
-}
-
-impl Placement {
-    pub(super) fn new(mode: ModeName, players: Vec<PlayerId>, spread: u32) -> Self {
-        Self {
-            mode,
-            players,
-            spread,
-            ended: Vec::new(),
-        }
-    }
+    pub(super) placing: BTreeMap<MatchId, Placement>,
+    pub(super) running: BTreeMap<MatchId, Running>,
+    /// Those that run, oldest first.
+    by_age: BTreeSet<(Timestamp, MatchId)>,
+    pub(super) nodes: BTreeMap<NodeId, NodeView>,
+    /// Ended, and the store has yet to hear of it.
+    ends: BTreeMap<RoomId, EndedMatch>,
+    /// Ended of late, in that order: a store that forgot so is told again.
+    over: VecDeque<RoomId>,
+    is_over: BTreeSet<RoomId>,
+    /// When the claims were renewed last.
+    pub(super) renewed_at: Timestamp,
 }
 
 impl Matches {
@@ -72,9 +53,14 @@ impl Matches {
         self.running.len()
     }
 
-    /// Matches that look for a room.
+    /// Matches that look for a room, or wait for the store.
     pub(super) fn placing(&self) -> usize {
         self.placing.len()
+    }
+
+    /// Whether any match looks for a room.
+    pub(super) fn any_looking(&self) -> bool {
+        self.placing.values().any(|one| !one.is_found())
     }
 
     /// A match begins to look for a room.
@@ -82,283 +68,161 @@ impl Matches {
         self.placing.insert(match_id, placement);
     }
 
-    /// Matches on `node` that the list which opened its connection shows to be gone.
-    fn lost_on(&self, node: &NodeId) -> Vec<MatchId> {
-        let Some(view) = self.nodes.get(node) else {
-            return Vec::new();
-        };
-        self.running
-            .iter()
-            .filter(|(_, running)| running.node == *node && view.has_lost(running))
-            .map(|(match_id, _)| *match_id)
-            .collect()
+    /// A match that runs.
+    pub(super) fn record(&self, match_id: MatchId) -> Option<Arc<MatchRecord>> {
+        let running = self.running.get(&match_id)?;
+        Some(Arc::clone(&running.record))
     }
-}
 
-impl NodeView {
-    fn has_lost(&self, running: &Running) -> bool {
-        running.connection < self.connection && !self.rooms.contains(&running.room)
+    /// Whether a room is known to have ended.
+    pub(super) fn is_over(&self, room: RoomId) -> bool {
+        self.is_over.contains(&room)
+    }
+
+    pub(super) fn begin(&mut self, running: Running) {
+        let record = &running.record;
+        self.by_age.insert((record.began_at, record.id));
+        self.running.insert(record.id, running);
+    }
+
+    fn end(&mut self, match_id: MatchId) -> Option<Running> {
+        let running = self.running.remove(&match_id)?;
+        self.by_age.remove(&(running.record.began_at, match_id));
+        Some(running)
+    }
+
+    /// The store is to hear that a match is over.
+    pub(super) fn must_end(&mut self, ended: EndedMatch) {
+        if self.is_over.insert(ended.room) {
+            self.over.push_back(ended.room);
+            if self.over.len() > MOST_OVER
+                && let Some(oldest) = self.over.pop_front()
+            {
+                self.is_over.remove(&oldest);
+            }
+        }
+        self.ends.entry(ended.room).or_insert(ended);
+        if self.ends.len() > MOST_ENDS {
+            self.ends.pop_first();
+        }
     }
 }
 
 impl Desk {
-    /// The search for a room is over.
-    pub(super) async fn placed(&mut self, outcome: Outcome) {
-        let Some(placement) = self.matches.placing.remove(&outcome.match_id) else {
+    /// A match that the store knows runs here too from now on.
+    pub(super) fn adopt(&mut self, record: &Arc<MatchRecord>, now: Timestamp) {
+        if self.matches.running.contains_key(&record.id) {
             return;
-        };
-        match outcome.room {
-            Ok(room) => self.begin_match(outcome.match_id, placement, room).await,
-            Err(error) => self.give_back(outcome.match_id, &placement, &error).await,
         }
+        let running = self.discover(record, now);
+        self.matches.begin(running);
     }
 
-    async fn begin_match(&mut self, match_id: MatchId, placement: Placement, room: Room) {
-        self.pauses.remove(&placement.mode);
-        if let Err(error) = self.parts.store.settle(match_id).await {
-            // The tickets stay claimed by a match that stands; nobody else can get them.
-            self.store_failed(&error);
-        }
-        let now = self.clock.now();
-        tracing::info!(
-            r#match = %match_id,
-            mode = %placement.mode,
-            room = %room.room,
-            node = %room.node,
-            players = placement.players.len(),
-            spread = placement.spread,
-            "match placed"
-        );
-        let metrics = self.metrics.of(&placement.mode);
-        metrics.matches.increment(1);
-        metrics.spread.record(f64::from(placement.spread));
-        for player in &placement.players {
-            self.seat(*player, match_id, &placement, &room, now);
-        }
-        self.matches.by_age.push_back((now, match_id));
-        let running = Running {
-            mode: placement.mode,
-            room: room.room,
-            node: room.node.clone(),
-            connection: room.connection,
-            players: placement.players,
-        };
-        let view = self.matches.nodes.get(&running.node);
-        let lost = view.is_some_and(|view| view.has_lost(&running));
-        self.matches.running.insert(match_id, running);
-        let ended = placement
-            .ended
-            .iter()
-            .find(|(ended, _)| *ended == room.room);
-        if let Some((_, ending)) = ended {
-            self.end_match(match_id, *ending);
-        } else if lost {
-            self.end_match(match_id, Ending::Lost);
-        }
+    /// How long a match lasts at most from now on.
+    pub(super) fn lifetime(&self, record: &MatchRecord, now: Timestamp) -> Duration {
+        let lifetime = self.config.placing.ticket_lifetime;
+        lifetime
+            .saturating_sub(now.since(record.began_at))
+            .max(SHORTEST)
     }
 
-    /// Gives a player the seat, unless the player has left in the meantime.
-    fn seat(
-        &mut self,
-        id: PlayerId,
-        match_id: MatchId,
-        placement: &Placement,
-        room: &Room,
-        now: Timestamp,
-    ) {
-        let lifetime = self.config().placing.ticket_lifetime;
-        let Some(player) = self.roster.player_mut(id) else {
-            return;
-        };
-        let Some(queued) = player
-            .queued()
-            .filter(|queued| queued.placing == Some(match_id))
-        else {
-            return;
-        };
-        let (waited, expected) = (now.since(queued.since), queued.expected);
-        if let Some(code) = queued.wish.party.clone() {
-            self.parties.disband(&code);
-        }
-        let metrics = self.metrics.of(&placement.mode);
-        if player.bot {
-            metrics.seats_bots.increment(1);
-        } else {
-            metrics.seats_people.increment(1);
-            metrics.waited(waited, expected);
-            self.estimates
-                .entry(placement.mode.clone())
-                .or_default()
-                .record(waited);
-        }
+    /// A ticket for the match's room.
+    pub(super) fn sign(&self, id: PlayerId, record: &MatchRecord, now: Timestamp) -> String {
         let claims = RoomTicket {
             player: id,
-            room: room.room,
-            match_id,
-            node: room.node.clone(),
+            room: record.room,
+            match_id: record.id,
+            node: record.node.clone(),
         };
-        let ticket = self.parts.signer.sign(claims, lifetime);
-        let event = MatchEvent::Found {
-            match_id,
-            mode: &placement.mode,
-            room: room.room,
-            ticket: &ticket,
-            players: placement.players.len(),
-        };
-        let payload = event.payload();
-        player.activity = Activity::Playing(Playing {
-            match_id,
-            mode: placement.mode.clone(),
-            room: room.room,
-            ticket,
-        });
-        self.append(id, payload);
+        self.parts.signer.sign(claims, self.lifetime(record, now))
     }
 
-    async fn give_back(&mut self, match_id: MatchId, placement: &Placement, error: &PlaceError) {
-        let mode = &placement.mode;
-        log_failure(match_id, mode, error);
-        self.metrics.placement_failures.increment(1);
-        let now = self.clock.now();
-        self.pauses.entry(mode.clone()).or_default().extend(now);
-        let tickets = match self.parts.store.give_back(match_id).await {
-            Ok(tickets) => tickets,
-            Err(error) => {
-                self.store_failed(&error);
-                Vec::new()
+    /// Rooms ended, as far as it is news.
+    pub(super) async fn rooms_ended(&mut self, ended: &[RoomEnded]) {
+        for ended in ended {
+            let RoomEnded { room, match_id, .. } = *ended;
+            if let Some(placement) = self.matches.placing.get_mut(&match_id)
+                && !placement.ended.contains(&room)
+            {
+                placement.ended.push(room);
             }
-        };
-        for ticket in tickets {
-            self.wait_again(match_id, &ticket).await;
-        }
-    }
-
-    /// A ticket waits again, unless one of its members has left in the meantime.
-    async fn wait_again(&mut self, match_id: MatchId, ticket: &Arc<Ticket>) {
-        let (staying, left): (Vec<PlayerId>, Vec<PlayerId>) = ticket
-            .members
-            .iter()
-            .map(|member| member.player)
-            .partition(|id| {
-                self.roster
-                    .player(*id)
-                    .is_some_and(|player| player.is_placed_by(match_id))
+            self.matches.must_end(EndedMatch {
+                match_id,
+                room,
+                ending: ending(&ended.reason),
             });
-        if !left.is_empty()
-            && let Err(error) = self.parts.store.remove(ticket.id).await
-        {
-            self.store_failed(&error);
         }
-        for id in staying {
-            if !left.is_empty() {
-                self.gather_again(id);
-            } else if let Some(queued) = self.queued_mut(id) {
-                queued.placing = None;
-                self.touch(id);
+        // First the store: whoever hears that a match is over may queue at once.
+        self.flush_ends().await;
+        for ended in ended {
+            // A room that was asked for and given up may end, too: its match has another.
+            let running = self.matches.running.get(&ended.match_id);
+            if running.is_some_and(|running| running.record.room == ended.room) {
+                self.end_match(ended.match_id, ending(&ended.reason));
             }
         }
     }
 
-    /// News of a syncd node.
-    pub(super) fn heard(&mut self, news: News) {
-        let now = self.clock.now();
-        match news {
-            News::Open {
-                node,
-                connection,
-                rooms,
-                ended,
-            } => {
-                // First, so that a match whose end nobody told does not count as lost.
-                for ended in ended {
-                    self.room_ended(&ended);
-                }
-                let view = NodeView {
-                    connection,
-                    rooms,
-                    gone_since: None,
-                };
-                self.matches.nodes.insert(node.clone(), view);
-                self.reconcile(&node);
+    /// Tells the store which matches are over.
+    pub(super) async fn flush_ends(&mut self) {
+        while !self.matches.ends.is_empty() {
+            let ends = self.matches.ends.values().take(BATCH);
+            let ends: Vec<EndedMatch> = ends.copied().collect();
+            let store = Arc::clone(&self.parts.store);
+            if self.ask("end", store.end(&ends)).await.is_err() {
+                return;
             }
-            News::Gone { node } => {
-                let view = self.matches.nodes.entry(node).or_default();
-                view.gone_since = Some(now);
+            for ended in ends {
+                self.matches.ends.remove(&ended.room);
             }
-            News::Ended(ended) => self.room_ended(&ended),
         }
     }
 
-    /// A room ended, as far as it is news.
-    fn room_ended(&mut self, ended: &RoomEnded) {
-        let RoomEnded { room, match_id, .. } = *ended;
-        let ending = ending(&ended.reason);
-        if let Some(placement) = self.matches.placing.get_mut(&match_id) {
-            if !placement.ended.contains(&(room, ending)) {
-                placement.ended.push((room, ending));
-            }
-            return;
-        }
-        // A room that was asked for and given up may end, too: its match has another.
-        let running = self.matches.running.get(&match_id);
-        if running.is_some_and(|running| running.room == room) {
-            self.end_match(match_id, ending);
-        }
+    /// Ends matches that are older than their room tickets: nothing will be heard of them.
+    pub(super) async fn expire_matches(&mut self, now: Timestamp) {
+        let lifetime = self.config.placing.ticket_lifetime;
+        let ages = self.matches.by_age.iter();
+        let old: Vec<MatchId> = ages
+            .take_while(|(since, _)| now.since(*since) >= lifetime)
+            .map(|(_, match_id)| *match_id)
+            .collect();
+        self.lose(&old).await;
     }
 
-    fn reconcile(&mut self, node: &NodeId) {
-        for match_id in self.matches.lost_on(node) {
-            self.end_match(match_id, Ending::Lost);
-        }
-    }
-
-    /// Ends matches that nothing will be heard of any more: older than their room tickets, or on a
-    /// node that has been out of reach for too long.
-    pub(super) fn expire_matches(&mut self, now: Timestamp) {
-        let placing = self.config().placing.clone();
-        while let Some((since, match_id)) = self.matches.by_age.front().copied() {
-            let ended = !self.matches.running.contains_key(&match_id);
-            if !ended && now.since(since) < placing.ticket_lifetime {
-                break;
-            }
-            self.matches.by_age.pop_front();
-            self.end_match(match_id, Ending::Lost);
-        }
-        let given_up = |view: &NodeView| {
-            view.gone_since
-                .is_some_and(|since| now.since(since) >= placing.lost_after)
-        };
-        let nodes = &self.matches.nodes;
-        let lost: Vec<MatchId> = if nodes.values().any(given_up) {
-            self.matches
-                .running
-                .iter()
-                .filter(|(_, running)| nodes.get(&running.node).is_some_and(given_up))
-                .map(|(match_id, _)| *match_id)
-                .collect()
-        } else {
-            Vec::new()
-        };
+    /// Matches whose rooms are nowhere.
+    pub(super) async fn lose(&mut self, lost: &[MatchId]) {
         for match_id in lost {
-            self.end_match(match_id, Ending::Lost);
+            if let Some(running) = self.matches.running.get(match_id) {
+                let ended = EndedMatch {
+                    match_id: *match_id,
+                    room: running.record.room,
+                    ending: Ending::Lost,
+                };
+                self.matches.must_end(ended);
+            }
+        }
+        self.flush_ends().await;
+        for match_id in lost {
+            self.end_match(*match_id, Ending::Lost);
         }
     }
 
-    fn end_match(&mut self, match_id: MatchId, ending: Ending) {
-        let Some(running) = self.matches.running.remove(&match_id) else {
+    /// Tells this matcher's players that their match is over.
+    pub(super) fn end_match(&mut self, match_id: MatchId, ending: Ending) {
+        let Some(Running { record, .. }) = self.matches.end(match_id) else {
             return;
         };
-        tracing::info!(r#match = %match_id, room = %running.room, ?ending, "match ended");
+        tracing::info!(r#match = %match_id, room = %record.room, ?ending, "match ended");
         if ending == Ending::Lost {
-            self.metrics.of(&running.mode).lost.increment(1);
+            self.metrics.of(&record.mode).lost.increment(1);
         }
         let event = MatchEvent::Ended {
             match_id,
-            room: running.room,
+            room: record.room,
             reason: ending,
         };
-        for id in running.players {
-            let Some(player) = self.roster.player_mut(id) else {
+        for member in &record.players {
+            let Some(player) = self.roster.player_mut(member.player) else {
                 continue;
             };
             if player
@@ -366,22 +230,24 @@ impl Desk {
                 .is_some_and(|playing| playing.match_id == match_id)
             {
                 player.activity = Activity::Idle;
-                self.notify(id, &event);
+                self.notify(member.player, &event);
             }
         }
     }
 
     /// The player leaves the match for good and may queue again. The match goes on without.
-    pub(super) fn abandon_match(&mut self, id: PlayerId) {
-        if let Some(player) = self.roster.player_mut(id)
-            && let Some(playing) = player.playing()
-        {
-            let match_id = playing.match_id;
+    pub(super) async fn abandon_match(&mut self, id: PlayerId) {
+        let playing = self.roster.player(id).and_then(|player| player.playing());
+        let Some(match_id) = playing.map(|playing| playing.match_id) else {
+            return;
+        };
+        if let Some(player) = self.roster.player_mut(id) {
             player.activity = Activity::Idle;
-            if let Some(running) = self.matches.running.get_mut(&match_id) {
-                running.players.retain(|player| *player != id);
-            }
+            player.left = Some(match_id);
         }
+        self.set_unsettled(id, Unsettled::Match(match_id));
+        // If it fails, another tick tries again.
+        let _ = self.settle_up(id).await;
     }
 }
 
@@ -391,19 +257,5 @@ fn ending(reason: &str) -> Ending {
         "failed" => Ending::Lost,
         // "finished", "abandoned", and those of later releases.
         _ => Ending::Finished,
-    }
-}
-
-fn log_failure(match_id: MatchId, mode: &ModeName, error: &PlaceError) {
-    let text = chassis::telemetry::Chain(error);
-    match error {
-        // Nobody will play this mode until its settings, or the nodes' build, are mended.
-        PlaceError::Invalid { .. } => {
-            tracing::error!(r#match = %match_id, %mode, error = %text, "a mode gets no rooms");
-        }
-        _ => tracing::warn!(
-            r#match = %match_id, %mode, error = %text,
-            "a match found no room; its tickets go back to the queue"
-        ),
     }
 }

@@ -1,19 +1,20 @@
 //! What the desk knows of one player.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::attach::{Claim, Holder};
-use protocol::id::{Channel, Epoch, MatchId, PlayerId, RoomId, SessionId, TicketId};
+use protocol::id::{Channel, Epoch, MatchId, PlayerId, RoomId, SessionId};
 use protocol::log::{EventLog, LogLimits};
 use protocol::time::Timestamp;
 use rpc::inbound::AttachRequest;
 use rpc::origin::StreamId;
 use serde_json::json;
 
-use super::party::PartyCode;
+use super::party::PartyWish;
 use crate::config::{Config, Mode, ModeName, Region};
-use crate::ticket::Member;
+use crate::ticket::{Member, Ticket};
 
 /// A match brings a handful of events. At either bound the history is given up and the client
 /// closed, so that it resumes with whole state.
@@ -34,6 +35,10 @@ pub(super) struct Player {
     pub(super) presence: Presence,
     pub(super) log: EventLog,
     pub(super) activity: Activity,
+    /// What the store has yet to hear of a player who is idle.
+    pub(super) unsettled: Option<Unsettled>,
+    /// The last match that was left for good: a store that forgot so is told again.
+    pub(super) left: Option<MatchId>,
     /// When the client is told next how the queue stands.
     pub(super) next_state: Timestamp,
 }
@@ -45,6 +50,15 @@ pub(super) enum Presence {
     Attached(StreamId),
     /// Not since then.
     Away(Timestamp),
+}
+
+/// What a player left while the store was away, or joined in vain and may be on all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsettled {
+    /// The queue.
+    Queue,
+    /// This match.
+    Match(MatchId),
 }
 
 /// What a player does.
@@ -65,9 +79,11 @@ pub(super) struct Queued {
     /// Since when.
     pub(super) since: Timestamp,
     /// `None` while the party gathers.
-    pub(super) ticket: Option<TicketId>,
+    pub(super) ticket: Option<Arc<Ticket>>,
     /// The match that has claimed the ticket and looks for a room.
     pub(super) placing: Option<MatchId>,
+    /// Members present and wanted, while the party gathers.
+    pub(super) fill: Option<(u8, u8)>,
     /// What the estimate was at first.
     pub(super) expected: Option<Duration>,
 }
@@ -77,7 +93,7 @@ pub(super) struct Queued {
 pub(super) struct Wish {
     pub(super) mode: ModeName,
     pub(super) regions: BTreeMap<Region, u32>,
-    pub(super) party: Option<PartyCode>,
+    pub(super) party: Option<PartyWish>,
 }
 
 /// A match that a player is in.
@@ -91,8 +107,8 @@ pub(super) struct Playing {
 }
 
 impl Player {
-    /// A player who has just come by `stream`.
-    pub(super) fn new(request: &AttachRequest, stream: StreamId, now: Timestamp) -> Self {
+    /// A player who is about to be attached.
+    pub(super) fn new(request: &AttachRequest, now: Timestamp) -> Self {
         let mut holder = Holder::default();
         holder.accept(request.claim);
         Self {
@@ -101,9 +117,11 @@ impl Player {
             bot: request.bot,
             rating: request.rating,
             holder,
-            presence: Presence::Attached(stream),
+            presence: Presence::Away(now),
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
             activity: Activity::Idle,
+            unsettled: None,
+            left: None,
             next_state: now,
         }
     }
@@ -153,6 +171,11 @@ impl Player {
         }
     }
 
+    /// Whether the player can be reached.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.presence, Presence::Attached(_))
+    }
+
     /// Whether this match has claimed the player's ticket.
     pub(super) fn is_placed_by(&self, match_id: MatchId) -> bool {
         self.queued()
@@ -200,7 +223,9 @@ impl Player {
         match &self.activity {
             Activity::Playing(_) => None,
             Activity::Queued(queued) => queued.placing.is_none().then(|| since + config.grace),
-            Activity::Idle if self.log.is_settled() => Some(since + config.grace),
+            Activity::Idle if self.log.is_settled() && self.unsettled.is_none() => {
+                Some(since + config.grace)
+            }
             Activity::Idle => Some(since + config.forget_after.max(config.grace)),
         }
     }

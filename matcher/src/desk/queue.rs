@@ -11,34 +11,48 @@ use protocol::time::Timestamp;
 use rpc::origin::StreamId;
 
 use super::Desk;
-use super::party::{PartyCode, PartyWish, common_regions};
-use super::player::{Activity, Queued, Wish};
+use super::ask::Away;
+use super::party::{PartyWish, mismatch};
+use super::player::{Activity, Queued, Unsettled, Wish};
 use crate::config::{Config, Mode, ModeName, Region};
 use crate::event::Leaving;
-use crate::store::{Added, Removed};
+use crate::store::{Added, Found, Gather, Gathered, Removed, Standing};
 use crate::ticket::Ticket;
 
 /// Most regions that a client may name.
 const MAX_REGIONS: usize = 32;
 
 /// What a client is told to wait when its ticket is between queue and match, or the store is away.
-const RETRY_MS: u64 = 1_000;
+pub(super) const RETRY_MS: u64 = 1_000;
+
+/// How a player leaves a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// The client says so.
+    Asked,
+    /// By this matcher's judgement: it does not count if another one has seen the player since.
+    Unseen,
+}
 
 impl Desk {
     /// A control message of a client.
     pub(super) async fn text(&mut self, stream: StreamId, session: SessionId, text: &str) {
         let Some(id) = self.roster.attached(session, stream) else {
+            if self.lobby.has(session, stream) {
+                self.put_off(stream, session, text);
+            }
             return;
         };
         let answer = match ClientMessage::parse(text) {
             Ok(ClientMessage::QueueJoin(join)) => self.join(id, &join).await,
             Ok(ClientMessage::QueueLeave(_)) => {
-                self.leave_queue(id, Some(Leaving::Left)).await;
+                self.leave_queue(id, Some(Leaving::Left), Leave::Asked)
+                    .await;
                 Ok(())
             }
             // The room hears of it by itself; here it makes the player free to queue again.
             Ok(ClientMessage::RoomLeave(_)) => {
-                self.abandon_match(id);
+                self.abandon_match(id).await;
                 Ok(())
             }
             Ok(other) => Err(ErrorMessage::new(
@@ -54,6 +68,19 @@ impl Desk {
             batch.text(session, ServerMessage::Error(error).to_text());
         }
         self.touch(id);
+    }
+
+    /// Answers a client whose standing is not known yet. Leaves come again with the answer to its
+    /// attach.
+    fn put_off(&mut self, stream: StreamId, session: SessionId, text: &str) {
+        let error = match ClientMessage::parse(text) {
+            Ok(ClientMessage::QueueJoin(_)) => out_of_reach().re("queue.join"),
+            Ok(_) => return,
+            Err(error) => error,
+        };
+        if let Some(batch) = self.outbox.to(stream) {
+            batch.text(session, ServerMessage::Error(error).to_text());
+        }
     }
 
     async fn join(&mut self, id: PlayerId, join: &QueueJoin) -> Result<(), ErrorMessage> {
@@ -84,7 +111,7 @@ impl Desk {
         let wish = Wish {
             mode: mode_name.clone(),
             regions,
-            party: party.as_ref().map(|party| party.code.clone()),
+            party,
         };
         match &player.activity {
             Activity::Playing(_) => return Err(already_in_match("you are in a match")),
@@ -95,18 +122,15 @@ impl Desk {
             Activity::Queued(queued) if queued.placing.is_some() => {
                 return Err(already_in_match("a match is being made").retry_after_ms(RETRY_MS));
             }
-            Activity::Queued(_) => {
-                self.leave_queue(id, None).await;
-            }
+            Activity::Queued(_) => self.leave_queue(id, None, Leave::Asked).await,
             Activity::Idle => {}
         }
-        match party {
-            None => {
-                self.enter_queue(id, wish, now);
-                self.enqueue(&[id], now).await?;
-            }
-            Some(party) => self.gather(id, wish, &party, now).await?,
+        // What was left before, the store has to know first.
+        self.flush_ends().await;
+        if self.settle_up(id).await.is_err() {
+            return Err(out_of_reach());
         }
+        self.enter_queue(id, wish, now).await?;
         self.send_queue_state(id, now);
         Ok(())
     }
@@ -142,191 +166,214 @@ impl Desk {
         Ok(regions)
     }
 
-    fn enter_queue(&mut self, id: PlayerId, wish: Wish, now: Timestamp) {
-        if let Some(player) = self.roster.player_mut(id) {
-            player.activity = Activity::Queued(Queued {
-                wish,
-                since: now,
-                ticket: None,
-                placing: None,
-                expected: None,
-            });
-        }
-    }
-
-    async fn gather(
+    async fn enter_queue(
         &mut self,
         id: PlayerId,
         wish: Wish,
-        party_wish: &PartyWish,
         now: Timestamp,
     ) -> Result<(), ErrorMessage> {
-        let party = self.parties.join(party_wish, &wish.mode, id)?;
-        let complete = party.is_complete().then(|| party.members.clone());
-        self.enter_queue(id, wish, now);
-        let Some(members) = complete else {
-            return Ok(());
-        };
-        let queued = self.enqueue(&members, now).await;
-        if queued.is_err() {
-            self.leave_queue(id, None).await; // the others go on gathering
-        }
-        queued
-    }
-
-    /// Makes a ticket of players who have entered the queue. A party's age begins when it is
-    /// complete. If it cannot be, a player who came alone has left the queue again.
-    async fn enqueue(&mut self, members: &[PlayerId], now: Timestamp) -> Result<(), ErrorMessage> {
-        let queued = self.try_enqueue(members, now).await;
-        if queued.is_err()
-            && let [alone] = members
-        {
-            self.leave_queue(*alone, None).await;
-        }
-        queued
-    }
-
-    async fn try_enqueue(
-        &mut self,
-        members: &[PlayerId],
-        now: Timestamp,
-    ) -> Result<(), ErrorMessage> {
-        let Some(ticket) = self.ticket_of(members, now)? else {
-            return Ok(());
-        };
-        let (id, mode) = (ticket.id, ticket.mode.clone());
-        let added = self.parts.store.add(ticket).await;
-        let (ticket, since) = match added {
-            Ok(Added::Waiting) => (id, now),
-            // Left over from another matcher: that place is the player's own.
-            Ok(Added::Kept(found))
-                if found.claimed_by.is_none()
-                    && found.ticket.mode == mode
-                    && is_of(&found.ticket, members) =>
-            {
-                (found.ticket.id, found.ticket.enqueued_at)
+        let mut standing = self.try_enter(id, &wish, now).await?;
+        // A place that neither the player nor this desk knows of is left over from an attempt
+        // whose outcome was never told.
+        if is_left_over(&standing, &wish) {
+            let store = Arc::clone(&self.parts.store);
+            let removed = self.ask("remove", store.remove(id, None)).await;
+            removed.map_err(|Away| out_of_reach())?;
+            standing = self.try_enter(id, &wish, now).await?;
+        } else if matches!(standing, Standing::Match(_)) {
+            standing = self.sift(id, standing).await;
+            if standing == Standing::Nothing {
+                standing = self.try_enter(id, &wish, now).await?;
             }
-            Ok(Added::Kept(_)) => {
+        }
+        match &standing {
+            Standing::Match(_) => {
+                self.learn(id, standing, true, now).await;
+                Err(already_in_match("you are in a match"))
+            }
+            Standing::Ticket(found) if found.claimed_by.is_none() => {
+                self.take_up(id, &standing, now);
+                self.joined(id, &wish.mode, now);
+                Ok(())
+            }
+            Standing::Gathering(_) => {
+                self.take_up(id, &standing, now);
+                Ok(())
+            }
+            Standing::Ticket(_) | Standing::Nothing => {
                 let error = already_in_match("an earlier ticket is still being dealt with");
-                return Err(error.retry_after_ms(RETRY_MS));
+                Err(error.retry_after_ms(RETRY_MS))
             }
-            Err(error) => {
-                self.store_failed(&error);
-                let error = ErrorMessage::new(ErrorCode::Unavailable, "the queue is out of reach");
-                return Err(error.retry_after_ms(RETRY_MS));
-            }
-        };
-        self.metrics.of(&mode).joined.increment(1);
-        let expected = self
-            .estimates
-            .get(&mode)
-            .and_then(|estimate| estimate.remaining(now.since(since)));
-        for member in members {
-            if let Some(queued) = self.queued_mut(*member) {
-                queued.ticket = Some(ticket);
-                queued.since = since;
-                queued.expected = expected;
-            }
-            self.touch(*member);
         }
-        Ok(())
     }
 
-    fn ticket_of(
-        &self,
-        members: &[PlayerId],
+    /// Asks the store for a place. Gives where the player stands then.
+    async fn try_enter(
+        &mut self,
+        id: PlayerId,
+        wish: &Wish,
         now: Timestamp,
-    ) -> Result<Option<Ticket>, ErrorMessage> {
-        let players: Vec<_> = members
-            .iter()
-            .filter_map(|member| self.roster.player(*member))
-            .collect();
-        let wishes: Vec<_> = players
-            .iter()
-            .filter_map(|player| player.queued())
-            .map(|queued| &queued.wish)
-            .collect();
-        let Some(first) = wishes.first() else {
-            return Ok(None);
+    ) -> Result<Standing, ErrorMessage> {
+        let entered = match &wish.party {
+            None => self.try_add(id, wish, now).await,
+            Some(party) => match self.try_gather(id, wish, party, now, now).await {
+                Ok(Gathered::Gathering(gathering)) => Ok(Standing::Gathering(gathering)),
+                Ok(Gathered::Complete(ticket)) => Ok(waiting(ticket)),
+                Ok(Gathered::Kept(standing)) => Ok(standing),
+                Ok(Gathered::Mismatch(disagreement)) => return Err(mismatch(disagreement)),
+                Err(Away) => Err(Away),
+            },
         };
-        let regions = common_regions(wishes.iter().map(|wish| &wish.regions));
-        let Some(regions) = regions else {
-            let message = "the party's members have no region in common";
-            let error = ErrorMessage::new(ErrorCode::PartyMismatch, message);
-            return Err(error.field("regions"));
+        entered.map_err(|Away| {
+            // It may have worked, and must not stay so: the client is told that it did not.
+            self.set_unsettled(id, Unsettled::Queue);
+            out_of_reach()
+        })
+    }
+
+    async fn try_add(
+        &mut self,
+        id: PlayerId,
+        wish: &Wish,
+        now: Timestamp,
+    ) -> Result<Standing, Away> {
+        let Some(player) = self.roster.player(id) else {
+            return Ok(Standing::Nothing);
         };
-        Ok(Some(Ticket {
+        let ticket = Ticket {
             id: TicketId(rand::random()),
-            mode: first.mode.clone(),
-            members: players.iter().map(|player| player.member()).collect(),
-            regions,
+            mode: wish.mode.clone(),
+            members: vec![player.member()],
+            party: None,
+            regions: wish.regions.clone(),
             enqueued_at: now,
-        }))
+        };
+        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+        match self.ask("add", store.add(&ticket, &sighting)).await? {
+            Added::Waiting => Ok(waiting(Arc::new(ticket))),
+            Added::Kept(standing) => Ok(standing),
+            Added::Gone => Ok(Standing::Nothing),
+        }
+    }
+
+    /// Brings a player to a party; one who waited there before, with the age of that wait.
+    pub(super) async fn try_gather(
+        &mut self,
+        id: PlayerId,
+        wish: &Wish,
+        party: &PartyWish,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Gathered, Away> {
+        let Some(player) = self.roster.player(id) else {
+            return Ok(Gathered::Kept(Standing::Nothing));
+        };
+        let gather = Gather {
+            code: party.code.clone(),
+            mode: wish.mode.clone(),
+            size: party.size,
+            member: player.member(),
+            regions: wish.regions.clone(),
+            since,
+            ticket: TicketId(rand::random()),
+            // A party's age begins when it is complete.
+            enqueued_at: now,
+        };
+        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+        self.ask("gather", store.gather(&gather, &sighting)).await
+    }
+
+    /// A ticket is new to the queue: counts it, and remembers what was promised.
+    fn joined(&mut self, id: PlayerId, mode: &ModeName, now: Timestamp) {
+        self.metrics.of(mode).joined.increment(1);
+        let estimate = self.estimates.get(mode);
+        let since = self.roster.player(id).and_then(|player| player.queued());
+        let expected = since
+            .map(|queued| now.since(queued.since))
+            .and_then(|waited| estimate?.remaining(waited));
+        if let Some(queued) = self.queued_mut(id) {
+            queued.expected = expected;
+        }
     }
 
     /// Takes a player out of the queue, if in one. `told`: the event for the client. The other
     /// members of a party gather again.
-    pub(super) async fn leave_queue(&mut self, id: PlayerId, told: Option<Leaving>) {
+    pub(super) async fn leave_queue(&mut self, id: PlayerId, told: Option<Leaving>, leave: Leave) {
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        let Some(queued) = player.queued().cloned() else {
+        if player.queued().is_none() {
             return;
-        };
+        }
         player.activity = Activity::Idle;
-        if let (Some(ticket), None) = (queued.ticket, queued.placing) {
-            match self.parts.store.remove(ticket).await {
-                Ok(Removed::Gone | Removed::Unknown) => {}
-                // Another matcher has it: its match will miss this player.
-                Ok(Removed::Claimed(_)) => {}
-                Err(error) => self.store_failed(&error),
+        let store = Arc::clone(&self.parts.store);
+        let this = self.incarnation();
+        let unseen_by = match leave {
+            Leave::Asked => None,
+            Leave::Unseen => Some(&this),
+        };
+        match self.ask("remove", store.remove(id, unseen_by)).await {
+            // The player is at another matcher, which tells what there is to tell.
+            Ok(Removed::Kept) => {}
+            // Of a claimed ticket, the match goes on without.
+            Ok(Removed::Gone | Removed::Unknown | Removed::Claimed(_)) => {
+                self.tell_left(id, told);
+            }
+            Err(Away) => {
+                self.set_unsettled(id, Unsettled::Queue);
+                self.tell_left(id, told);
             }
         }
+        self.touch(id);
+    }
+
+    pub(super) fn tell_left(&mut self, id: PlayerId, told: Option<Leaving>) {
         if let Some(leaving) = told {
             self.notify(id, &leaving.event());
         }
-        if let Some(code) = &queued.wish.party {
-            // Of a party that is being placed, its placing takes care.
-            let gather_again = queued.placing.is_none();
-            for member in self.parties.leave(code, id) {
-                if gather_again {
-                    self.gather_again(member);
-                }
+    }
+
+    pub(super) fn set_unsettled(&mut self, id: PlayerId, unsettled: Unsettled) {
+        if let Some(player) = self.roster.player_mut(id) {
+            player.unsettled = Some(unsettled);
+        }
+        self.touch(id);
+    }
+
+    /// Tells the store what a player has left, if it has not heard.
+    pub(super) async fn settle_up(&mut self, id: PlayerId) -> Result<(), Away> {
+        let unsettled = self.roster.player(id).and_then(|player| player.unsettled);
+        let store = Arc::clone(&self.parts.store);
+        match unsettled {
+            None => return Ok(()),
+            Some(Unsettled::Match(match_id)) => {
+                self.ask("depart", store.depart(id, match_id)).await?;
+            }
+            Some(Unsettled::Queue) => {
+                let this = self.incarnation();
+                self.ask("remove", store.remove(id, Some(&this))).await?;
             }
         }
-        self.touch(id);
-    }
-
-    /// The player's party has lost a member: it has no ticket until it is complete again.
-    pub(super) fn gather_again(&mut self, id: PlayerId) {
-        if let Some(queued) = self.queued_mut(id) {
-            queued.ticket = None;
-            queued.placing = None;
-            queued.expected = None;
+        if let Some(player) = self.roster.player_mut(id) {
+            player.unsettled = None;
         }
         self.touch(id);
+        Ok(())
     }
 
-    /// A wait has lasted too long: for a whole party, if it is one.
+    /// A wait has lasted too long. A party's members have all waited for as long.
     pub(super) async fn time_out(&mut self, id: PlayerId) {
         let Some(queued) = self.roster.player(id).and_then(|player| player.queued()) else {
             return;
         };
-        let wish = queued.wish.clone();
-        let reason = if self.config().modes.contains_key(&wish.mode) {
+        let mode = queued.wish.mode.clone();
+        let reason = if self.config().modes.contains_key(&mode) {
             Leaving::Timeout
         } else {
             Leaving::ModeGone
         };
-        self.metrics.of(&wish.mode).timeouts.increment(1);
-        for member in self.party_of(id, wish.party.as_ref()) {
-            self.leave_queue(member, Some(reason)).await;
-        }
-    }
-
-    fn party_of(&self, id: PlayerId, code: Option<&PartyCode>) -> Vec<PlayerId> {
-        code.and_then(|code| self.parties.party(code))
-            .map_or_else(|| vec![id], |party| party.members.clone())
+        self.metrics.of(&mode).timeouts.increment(1);
+        self.leave_queue(id, Some(reason), Leave::Unseen).await;
     }
 
     /// Tells a client how the queue stands.
@@ -341,11 +388,6 @@ impl Desk {
         };
         let waited = now.since(queued.since);
         let mode = &queued.wish.mode;
-        let gathering = queued
-            .wish
-            .party
-            .as_ref()
-            .filter(|_| queued.ticket.is_none());
         let estimate = self
             .estimates
             .get(mode)
@@ -356,9 +398,7 @@ impl Desk {
             waiting_ms: millis(waited),
             size: self.sizes.get(mode).copied().unwrap_or_default(),
             estimate_ms: estimate.map(millis),
-            party: gathering
-                .and_then(|code| self.parties.party(code))
-                .map(|party| party.fill()),
+            party: queued.fill,
         };
         if let Some(batch) = self.outbox.to(stream) {
             batch.droppable_text(session, ServerMessage::QueueState(state).to_text());
@@ -372,8 +412,9 @@ impl Desk {
 
 impl Wish {
     /// Whether `other` would wait at the same place. New latencies alone do not cost the place.
-    fn is_same_queue(&self, other: &Self) -> bool {
-        self.mode == other.mode && self.party == other.party
+    pub(super) fn is_same_queue(&self, other: &Self) -> bool {
+        let code = |wish: &Self| wish.party.as_ref().map(|party| party.code.clone());
+        self.mode == other.mode && code(self) == code(other)
     }
 }
 
@@ -396,12 +437,30 @@ fn already_in_match(what: &str) -> ErrorMessage {
     ErrorMessage::new(ErrorCode::AlreadyInMatch, message)
 }
 
-fn is_of(ticket: &Ticket, members: &[PlayerId]) -> bool {
-    ticket
-        .members
-        .iter()
-        .map(|member| member.player)
-        .eq(members.iter().copied())
+/// What to tell a client while the store is away.
+fn out_of_reach() -> ErrorMessage {
+    let error = ErrorMessage::new(ErrorCode::Unavailable, "the queue is out of reach");
+    error.retry_after_ms(RETRY_MS)
+}
+
+fn waiting(ticket: Arc<Ticket>) -> Standing {
+    Standing::Ticket(Found {
+        ticket,
+        claimed_by: None,
+    })
+}
+
+/// Whether somebody who wants `wish` is in another queue, and can leave it.
+fn is_left_over(standing: &Standing, wish: &Wish) -> bool {
+    let (mode, code) = match standing {
+        Standing::Ticket(found) if found.claimed_by.is_none() => {
+            (&found.ticket.mode, found.ticket.party.as_ref())
+        }
+        Standing::Gathering(gathering) => (&gathering.mode, Some(&gathering.code)),
+        _ => return false,
+    };
+    let wanted = wish.party.as_ref().map(|party| &party.code);
+    *mode != wish.mode || code != wanted
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

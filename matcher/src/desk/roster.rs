@@ -1,4 +1,5 @@
-//! The players that the desk knows, by id and by session, and when each of them is due.
+//! The players that the desk knows, by id and by session, when each of them is due, and who of them
+//! has a place in the ticket store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,7 +7,7 @@ use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
 use rpc::origin::StreamId;
 
-use super::player::{Player, Presence};
+use super::player::{Activity, Player, Presence};
 use crate::config::Config;
 
 /// All players.
@@ -15,6 +16,11 @@ pub(super) struct Roster {
     players: BTreeMap<PlayerId, Entry>,
     sessions: HashMap<SessionId, PlayerId>,
     timers: BTreeSet<(Timestamp, PlayerId)>,
+    /// Those whose place in the store may change at any moment: who wait, or left unsettled.
+    waiting: BTreeSet<PlayerId>,
+    playing: BTreeSet<PlayerId>,
+    /// The last of those who play whose turn it was.
+    turn: Option<PlayerId>,
 }
 
 #[derive(Debug)]
@@ -69,13 +75,24 @@ impl Roster {
                 self.timers.remove(&(due, id));
             }
         }
+        self.waiting.remove(&id);
+        self.playing.remove(&id);
     }
 
-    /// Brings the player's deadline up to date.
+    /// Brings the player's deadline up to date, and what the player is counted among.
     pub(super) fn reschedule(&mut self, id: PlayerId, config: &Config) {
         let Some(entry) = self.players.get_mut(&id) else {
             return;
         };
+        let activity = &entry.player.activity;
+        let waits = matches!(activity, Activity::Queued(_)) || entry.player.unsettled.is_some();
+        let plays = matches!(activity, Activity::Playing(_));
+        for (set, belongs) in [(&mut self.waiting, waits), (&mut self.playing, plays)] {
+            match belongs {
+                true => set.insert(id),
+                false => set.remove(&id),
+            };
+        }
         let due = entry.player.due_at(config);
         if due == entry.due {
             return;
@@ -95,6 +112,26 @@ impl Roster {
             .range(..=(now, PlayerId(u64::MAX)))
             .map(|(_, id)| *id)
             .collect()
+    }
+
+    /// Those who wait, and those who left while the store was away.
+    pub(super) fn waiting(&self) -> Vec<PlayerId> {
+        self.waiting.iter().copied().collect()
+    }
+
+    /// One part in `parts` of those who play, taking turns.
+    pub(super) fn next_playing(&mut self, parts: usize) -> Vec<PlayerId> {
+        let count = self.playing.len().div_ceil(parts);
+        let from = self.turn.map_or(0, |last| last.0.saturating_add(1));
+        let next: Vec<PlayerId> = self
+            .playing
+            .range(PlayerId(from)..)
+            .take(count)
+            .copied()
+            .collect();
+        // At the end of the row it begins anew.
+        self.turn = next.last().copied().filter(|_| next.len() == count);
+        next
     }
 
     /// Those who are attached by `stream`.

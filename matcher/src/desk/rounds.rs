@@ -1,16 +1,19 @@
 //! Rounds: on each tick, matches are formed, their tickets claimed, and rooms looked for.
 
-use protocol::id::{MatchId, PlayerId};
+use std::sync::Arc;
+
+use protocol::id::{MatchId, TicketId};
 use protocol::time::Timestamp;
 use rpc::pb;
 use tracing::Instrument;
 
 use super::Desk;
-use super::matches::Placement;
+use super::settling::Placement;
 use crate::config::{Config, Mode, ModeName};
 use crate::pairing::{self, Proposal};
 use crate::placing::{self, Order, Outcome};
 use crate::store::Wanted;
+use crate::ticket::Member;
 
 impl Desk {
     /// One round over all modes.
@@ -22,9 +25,9 @@ impl Desk {
     }
 
     async fn round_of(&mut self, config: &Config, name: &ModeName, mode: &Mode, now: Timestamp) {
-        let waiting = match self.parts.store.waiting(name).await {
-            Ok(waiting) => waiting,
-            Err(error) => return self.store_failed(&error),
+        let store = Arc::clone(&self.parts.store);
+        let Ok(waiting) = self.ask("waiting", store.waiting(name)).await else {
+            return;
         };
         let players: usize = waiting.iter().map(|ticket| ticket.members.len()).sum();
         let size = u32::try_from(players).unwrap_or(u32::MAX);
@@ -57,9 +60,11 @@ impl Desk {
                 tickets: proposal.tickets.iter().map(|seat| seat.ticket.id).collect(),
             })
             .collect();
-        let granted = match self.parts.store.claim(&wanted).await {
-            Ok(granted) => granted,
-            Err(error) => return self.store_failed(&error),
+        // If the answer is lost, so are the claims, and they run out.
+        let (claimant, claim_for) = (self.incarnation(), config.placing.claim_for);
+        let claim = store.claim(&wanted, &claimant, claim_for);
+        let Ok(granted) = self.ask("claim", claim).await else {
+            return;
         };
         for ((match_id, proposal), granted) in proposals.into_iter().zip(granted) {
             if granted {
@@ -78,19 +83,19 @@ impl Desk {
         match_id: MatchId,
         proposal: &Proposal,
     ) {
-        let players: Vec<PlayerId> = proposal
-            .tickets
-            .iter()
-            .flat_map(|seat| &seat.ticket.members)
-            .map(|member| member.player)
+        let tickets = proposal.tickets.iter();
+        let players: Vec<Member> = tickets
+            .clone()
+            .flat_map(|seat| seat.ticket.members.clone())
             .collect();
-        for player in &players {
-            if let Some(queued) = self.queued_mut(*player) {
+        let tickets: Vec<TicketId> = tickets.map(|seat| seat.ticket.id).collect();
+        for member in &players {
+            if let Some(queued) = self.queued_mut(member.player) {
                 queued.placing = Some(match_id);
             }
-            self.touch(*player);
+            self.touch(member.player);
         }
-        let placement = Placement::new(name.clone(), players, proposal.spread);
+        let placement = Placement::new(name.clone(), players, tickets, proposal.spread);
         self.matches.begin_placing(match_id, placement);
 
         let order = Order {

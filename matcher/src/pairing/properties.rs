@@ -42,6 +42,7 @@ fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
         } else {
             wish.regions.clone()
         },
+        party: None,
         enqueued_at: NOW - Duration::from_secs(wish.waited_s),
     })
 }

@@ -1,249 +1,271 @@
 //! The contract of [`TicketStore`], for every store there is or will be.
 //!
-//! Each check leaves the store empty. Panics say what is broken.
+//! Each check leaves the store empty, as far as calls show. Panics say what is broken. Time is
+//! tokio's for a store in memory and real for one on a server; no check waits for more than a
+//! second or so of it.
+
+mod expiry;
+mod matches;
+mod parties;
+mod races;
+mod tickets;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use engine::BoxFuture;
-use protocol::id::{MatchId, PlayerId, TicketId};
+use engine::{BoxFuture, Incarnation};
+use protocol::id::{Generation, MatchId, PlayerId, RoomId, TicketId};
 use protocol::time::Timestamp;
+use tokio::time::Instant;
 
-use super::{Added, Removed, TicketStore, Wanted};
-use crate::config::ModeName;
-use crate::ticket::{Member, Ticket};
+use super::{
+    Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Sighting, Standing,
+    TicketStore, Wanted,
+};
+use crate::config::{ModeName, Region};
+use crate::ticket::{Member, PartyCode, Ticket};
 
-/// Runs every check over `store`, which is empty and holds at least a hundred tickets.
-pub async fn all(store: &dyn TicketStore) {
-    type Check = for<'a> fn(&'a dyn TicketStore) -> BoxFuture<'a, ()>;
-    let checks: [Check; 9] = [
-        |store| Box::pin(tickets_wait_by_age_in_their_own_queue(store)),
-        |store| Box::pin(a_player_who_joins_again_keeps_the_place(store)),
-        |store| Box::pin(a_party_is_kept_out_by_any_of_its_members(store)),
-        |store| Box::pin(a_ticket_is_removed_once(store)),
-        |store| Box::pin(a_match_gets_all_its_tickets_or_none(store)),
-        |store| Box::pin(of_two_matches_one_gets_a_ticket(store)),
-        |store| Box::pin(a_claimed_ticket_cannot_be_removed(store)),
-        |store| Box::pin(tickets_come_back_with_their_age(store)),
-        |store| Box::pin(a_settled_match_has_no_tickets(store)),
+/// Longest that a check waits for something to happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shorter than any check takes on a store that works.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Runs every check over `store`, which is empty and holds at least five hundred players.
+pub async fn all(store: Arc<dyn TicketStore>) {
+    let checks = [
+        tickets::checks(),
+        parties::checks(),
+        matches::checks(),
+        expiry::checks(),
+        races::checks(),
     ];
-    for check in checks {
-        check(store).await;
+    for check in checks.into_iter().flatten() {
+        check(Arc::clone(&store)).await;
         for mode in ["race", "duel"] {
-            let left = waiting(store, mode).await;
+            let left = Checked(&*store).waiting(mode).await;
             assert!(left.is_empty(), "a check left tickets behind: {left:?}");
         }
     }
 }
 
+/// A check. Names of tickets, matches and rooms are not used again by another one.
+type Check = fn(Arc<dyn TicketStore>) -> BoxFuture<'static, ()>;
+
+/// Names checks of the module that it is used in.
+macro_rules! checks {
+    ($($name:ident),+ $(,)?) => {
+        /// The checks of this module.
+        pub(super) fn checks() -> Vec<super::Check> {
+            vec![$(|store| Box::pin(async move { $name(super::Checked(&*store)).await })),+]
+        }
+    };
+}
+use checks;
+
 /// A ticket for the checks.
 pub fn ticket(id: u64, mode: &str, players: &[u64], enqueued_at: u64) -> Ticket {
-    let member = |player: &u64| Member {
-        player: PlayerId(*player),
-        name: format!("player {player}"),
-        rating: 1500,
-        bot: false,
-    };
     Ticket {
         id: TicketId(id),
         mode: self::mode(mode),
-        members: players.iter().map(member).collect(),
+        members: players.iter().copied().map(member).collect(),
+        party: None,
         regions: BTreeMap::new(),
         enqueued_at: Timestamp(enqueued_at),
     }
 }
 
-async fn tickets_wait_by_age_in_their_own_queue(store: &dyn TicketStore) {
-    for one in [
-        ticket(1, "race", &[1], 30),
-        ticket(2, "race", &[2], 10),
-        ticket(3, "duel", &[3], 20),
-        ticket(4, "race", &[4], 10),
-    ] {
-        assert_eq!(add(store, one).await, Added::Waiting);
+/// How a matcher sees players, for the checks: for a minute.
+pub fn sighting(by: &str) -> Sighting {
+    Sighting {
+        by: incarnation(by),
+        grace: LONG,
     }
-    assert_eq!(
-        waiting(store, "race").await,
-        [2, 4, 1],
-        "by age, then by id"
-    );
-    assert_eq!(waiting(store, "duel").await, [3]);
-    clear(store, &[1, 2, 3, 4]).await;
 }
 
-async fn a_player_who_joins_again_keeps_the_place(store: &dyn TicketStore) {
-    let first = ticket(1, "race", &[1], 10);
-    add(store, first.clone()).await;
-    for again in [ticket(2, "race", &[1], 20), ticket(3, "duel", &[1], 20)] {
-        let Added::Kept(found) = add(store, again).await else {
-            panic!("a player got a second ticket");
-        };
-        assert_eq!((&*found.ticket, found.claimed_by), (&first, None));
+fn incarnation(name: &str) -> Incarnation {
+    Incarnation {
+        node: name.parse().expect("a good name"),
+        generation: Generation(1),
     }
-    assert_eq!(waiting(store, "race").await, [1]);
-    assert!(waiting(store, "duel").await.is_empty());
-    clear(store, &[1]).await;
-    assert_eq!(
-        add(store, ticket(2, "duel", &[1], 20)).await,
-        Added::Waiting
-    );
-    clear(store, &[2]).await;
-}
-
-async fn a_party_is_kept_out_by_any_of_its_members(store: &dyn TicketStore) {
-    add(store, ticket(1, "race", &[2], 10)).await;
-    let party = add(store, ticket(2, "race", &[1, 2], 20)).await;
-    assert!(matches!(party, Added::Kept(found) if found.ticket.id == TicketId(1)));
-    assert!(find(store, 1).await.is_none(), "half a party was added");
-    clear(store, &[1]).await;
-}
-
-async fn a_ticket_is_removed_once(store: &dyn TicketStore) {
-    add(store, ticket(1, "race", &[1, 2], 10)).await;
-    assert_eq!(remove(store, 1).await, Removed::Gone);
-    assert_eq!(remove(store, 1).await, Removed::Unknown);
-    assert!(find(store, 1).await.is_none() && find(store, 2).await.is_none());
-}
-
-async fn a_match_gets_all_its_tickets_or_none(store: &dyn TicketStore) {
-    for id in 1..=4 {
-        add(store, ticket(id, "race", &[id], id)).await;
-    }
-    let granted = claim(
-        store,
-        &[(71, &[1, 9]), (72, &[2, 3]), (73, &[4, 4]), (74, &[4])],
-    )
-    .await;
-    assert_eq!(granted, [false, true, false, true]);
-    assert_eq!(waiting(store, "race").await, [1]);
-    assert_eq!(find(store, 3).await, Some((3, Some(72))));
-    assert_eq!(find(store, 1).await, Some((1, None)));
-    settle(store, 72).await;
-    settle(store, 74).await;
-    clear(store, &[1]).await;
-}
-
-async fn of_two_matches_one_gets_a_ticket(store: &dyn TicketStore) {
-    for id in 1..=3 {
-        add(store, ticket(id, "race", &[id], id)).await;
-    }
-    let granted = claim(store, &[(71, &[1, 2]), (72, &[2, 3])]).await;
-    assert_eq!(granted, [true, false]);
-    assert_eq!(claim(store, &[(73, &[1])]).await, [false]);
-    assert_eq!(
-        claim(store, &[(71, &[1, 2])]).await,
-        [true],
-        "asking twice gives the same answer"
-    );
-    settle(store, 71).await;
-    clear(store, &[3]).await;
-}
-
-async fn a_claimed_ticket_cannot_be_removed(store: &dyn TicketStore) {
-    add(store, ticket(1, "race", &[1], 10)).await;
-    claim(store, &[(71, &[1])]).await;
-    assert_eq!(remove(store, 1).await, Removed::Claimed(MatchId(71)));
-    let again = add(store, ticket(2, "race", &[1], 20)).await;
-    assert!(matches!(again, Added::Kept(found) if found.claimed_by == Some(MatchId(71))));
-    settle(store, 71).await;
-}
-
-async fn tickets_come_back_with_their_age(store: &dyn TicketStore) {
-    for id in 1..=3 {
-        add(store, ticket(id, "race", &[id], id)).await;
-    }
-    claim(store, &[(71, &[1, 3])]).await;
-    let back = store
-        .give_back(MatchId(71))
-        .await
-        .expect("the store answers");
-    assert_eq!(
-        back.iter().map(|ticket| ticket.id.0).collect::<Vec<_>>(),
-        [1, 3]
-    );
-    assert_eq!(waiting(store, "race").await, [1, 2, 3]);
-    let again = store
-        .give_back(MatchId(71))
-        .await
-        .expect("the store answers");
-    assert!(again.is_empty(), "given back twice");
-    assert_eq!(
-        claim(store, &[(72, &[1, 2, 3])]).await,
-        [true],
-        "what came back can be claimed"
-    );
-    settle(store, 71).await;
-    assert_eq!(
-        find(store, 1).await,
-        Some((1, Some(72))),
-        "an old match settled a new one's ticket"
-    );
-    settle(store, 72).await;
-}
-
-async fn a_settled_match_has_no_tickets(store: &dyn TicketStore) {
-    add(store, ticket(1, "race", &[1, 2], 10)).await;
-    claim(store, &[(71, &[1])]).await;
-    settle(store, 71).await;
-    assert!(find(store, 1).await.is_none() && find(store, 2).await.is_none());
-    assert_eq!(remove(store, 1).await, Removed::Unknown);
-    let back = store
-        .give_back(MatchId(71))
-        .await
-        .expect("the store answers");
-    assert!(back.is_empty(), "a settled match gave tickets back");
-    assert_eq!(
-        add(store, ticket(2, "race", &[2], 20)).await,
-        Added::Waiting
-    );
-    clear(store, &[2]).await;
 }
 
 fn mode(name: &str) -> ModeName {
     name.parse().expect("a good name")
 }
 
-async fn add(store: &dyn TicketStore, ticket: Ticket) -> Added {
-    store.add(ticket).await.expect("the store answers")
-}
-
-async fn remove(store: &dyn TicketStore, ticket: u64) -> Removed {
-    let removed = store.remove(TicketId(ticket)).await;
-    removed.expect("the store answers")
-}
-
-async fn clear(store: &dyn TicketStore, tickets: &[u64]) {
-    for ticket in tickets {
-        assert_eq!(remove(store, *ticket).await, Removed::Gone);
+fn member(player: u64) -> Member {
+    Member {
+        player: PlayerId(player),
+        name: format!("player {player}"),
+        rating: 1500,
+        bot: false,
     }
 }
 
-async fn waiting(store: &dyn TicketStore, name: &str) -> Vec<u64> {
-    let mode = mode(name);
-    let waiting = store.waiting(&mode).await.expect("the store answers");
-    waiting.iter().map(|ticket| ticket.id.0).collect()
-}
-
-async fn claim(store: &dyn TicketStore, wanted: &[(u64, &[u64])]) -> Vec<bool> {
-    let wanted: Vec<Wanted> = wanted
+fn regions(latencies: &[(&str, u32)]) -> BTreeMap<Region, u32> {
+    latencies
         .iter()
-        .map(|(match_id, tickets)| Wanted {
-            match_id: MatchId(*match_id),
-            tickets: tickets.iter().copied().map(TicketId).collect(),
-        })
-        .collect();
-    store.claim(&wanted).await.expect("the store answers")
+        .map(|(name, latency)| (name.parse().expect("a good name"), *latency))
+        .collect()
 }
 
-async fn settle(store: &dyn TicketStore, match_id: u64) {
-    let settled = store.settle(MatchId(match_id)).await;
-    settled.expect("the store answers");
+/// A member for the checks: of a party for races of this size. The party's ticket, if this one
+/// completes it, has the member's number.
+fn gather(code: &str, size: u8, player: u64) -> Gather {
+    Gather {
+        code: PartyCode::new(code),
+        mode: mode("race"),
+        size,
+        member: member(player),
+        regions: BTreeMap::new(),
+        since: Timestamp(player),
+        ticket: TicketId(player),
+        enqueued_at: Timestamp(1000 + player),
+    }
 }
 
-async fn find(store: &dyn TicketStore, player: u64) -> Option<(u64, Option<u64>)> {
-    let found = store.find(PlayerId(player)).await;
-    let found = found.expect("the store answers")?;
-    Some((
-        found.ticket.id.0,
-        found.claimed_by.map(|match_id| match_id.0),
-    ))
+/// A match for the checks, of tickets of one player each that bear the player's number.
+fn record(match_id: u64, tickets: &[u64]) -> MatchRecord {
+    MatchRecord {
+        id: MatchId(match_id),
+        mode: mode("race"),
+        room: RoomId(match_id),
+        node: "syncd-1".parse().expect("a good name"),
+        players: tickets.iter().copied().map(member).collect(),
+        tickets: tickets.iter().copied().map(TicketId).collect(),
+        began_at: Timestamp(77),
+    }
+}
+
+/// A store that is expected to answer, with short names for what checks say to it.
+#[derive(Clone, Copy)]
+struct Checked<'a>(&'a dyn TicketStore);
+
+impl Checked<'_> {
+    async fn add(self, ticket: Ticket) -> Added {
+        let added = self.0.add(&ticket, &sighting("matcher-1")).await;
+        added.expect("the store answers")
+    }
+
+    /// Tickets of one player each, of the same number, by age.
+    async fn add_all(self, ids: impl IntoIterator<Item = u64>) {
+        for id in ids {
+            assert_eq!(
+                self.add(ticket(id, "race", &[id], id)).await,
+                Added::Waiting
+            );
+        }
+    }
+
+    async fn gather(self, gather: &Gather) -> Gathered {
+        let gathered = self.0.gather(gather, &sighting("matcher-1")).await;
+        gathered.expect("the store answers")
+    }
+
+    async fn remove(self, player: u64) -> Removed {
+        let removed = self.0.remove(PlayerId(player), None).await;
+        removed.expect("the store answers")
+    }
+
+    async fn remove_all(self, players: impl IntoIterator<Item = u64>) {
+        for player in players {
+            assert_eq!(self.remove(player).await, Removed::Gone, "{player}");
+        }
+    }
+
+    async fn waiting(self, name: &str) -> Vec<u64> {
+        let mode = mode(name);
+        let waiting = self.0.waiting(&mode).await.expect("the store answers");
+        waiting.iter().map(|ticket| ticket.id.0).collect()
+    }
+
+    async fn claim_for(self, wanted: &[(u64, &[u64])], claim_for: Duration) -> Vec<bool> {
+        let wanted: Vec<Wanted> = wanted
+            .iter()
+            .map(|(match_id, tickets)| Wanted {
+                match_id: MatchId(*match_id),
+                tickets: tickets.iter().copied().map(TicketId).collect(),
+            })
+            .collect();
+        let claimant = incarnation("matcher-1");
+        let granted = self.0.claim(&wanted, &claimant, claim_for).await;
+        granted.expect("the store answers")
+    }
+
+    async fn claim(self, wanted: &[(u64, &[u64])]) -> Vec<bool> {
+        self.claim_for(wanted, LONG).await
+    }
+
+    async fn give_back(self, match_id: u64) {
+        let given_back = self.0.give_back(MatchId(match_id)).await;
+        given_back.expect("the store answers");
+    }
+
+    async fn settle(self, record: &MatchRecord) -> bool {
+        let settled = self.0.settle(record, LONG).await;
+        settled.expect("the store answers")
+    }
+
+    async fn end(self, match_id: u64, room: u64) {
+        let ended = EndedMatch {
+            match_id: MatchId(match_id),
+            room: RoomId(room),
+            ending: Ending::Finished,
+        };
+        let ended = self.0.end(&[ended]).await;
+        ended.expect("the store answers");
+    }
+
+    async fn standing(self, player: u64) -> Standing {
+        self.look(player, false, "matcher-1").await
+    }
+
+    async fn look(self, player: u64, is_here: bool, by: &str) -> Standing {
+        let asked = Asked {
+            player: PlayerId(player),
+            is_here,
+        };
+        let standing = self.0.standing(&[asked], &sighting(by)).await;
+        let mut standing = standing.expect("the store answers");
+        assert_eq!(standing.len(), 1);
+        standing.remove(0)
+    }
+
+    /// The player's ticket and the match that has it.
+    async fn found(self, player: u64) -> Option<(u64, Option<u64>)> {
+        match self.standing(player).await {
+            Standing::Ticket(found) => Some((
+                found.ticket.id.0,
+                found.claimed_by.map(|match_id| match_id.0),
+            )),
+            _ => None,
+        }
+    }
+
+    /// The match that the player is in.
+    async fn playing(self, player: u64) -> Option<u64> {
+        match self.standing(player).await {
+            Standing::Match(record) => Some(record.id.0),
+            _ => None,
+        }
+    }
+
+    async fn is_nowhere(self, player: u64) -> bool {
+        self.standing(player).await == Standing::Nothing
+    }
+
+    /// Sweeps until `wanted`.
+    async fn sweep_until<F>(self, what: &str, wanted: impl Fn() -> F)
+    where
+        F: Future<Output = bool>,
+    {
+        let since = Instant::now();
+        while !wanted().await {
+            assert!(since.elapsed() < PATIENCE, "{what} does not come about");
+            self.0.sweep().await.expect("the store answers");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

@@ -1,16 +1,26 @@
 //! Tickets in this process. They are gone with it: clients ask again and queue anew.
+//!
+//! Time is tokio's, so that tests pause it.
 
-use std::collections::{BTreeMap, HashMap};
+mod party;
+mod state;
+
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
-use engine::{BoxFuture, EngineError};
+use engine::{BoxFuture, EngineError, Incarnation};
 use parking_lot::Mutex;
-use protocol::id::{MatchId, PlayerId, TicketId};
+use protocol::id::{MatchId, PlayerId};
+use tokio::time::Instant;
 
-use super::{Added, Found, Removed, TicketStore, Wanted};
+use super::{
+    Added, Asked, EndedMatch, Gather, Gathered, MatchRecord, Removed, Restored, Sighting, Standing,
+    Swept, TicketStore, Wanted,
+};
 use crate::config::ModeName;
-use crate::ticket::{Age, Ticket};
+use crate::ticket::Ticket;
+use state::State;
 
 /// Tickets in this process.
 #[derive(Debug)]
@@ -19,181 +29,179 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    tickets: HashMap<TicketId, Found>,
-    by_player: HashMap<PlayerId, TicketId>,
-    /// Those that wait, by age.
-    queues: HashMap<ModeName, BTreeMap<Age, Arc<Ticket>>>,
-    claims: HashMap<MatchId, Vec<TicketId>>,
-}
+/// What a memory store held at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot(State);
 
 impl MemoryStore {
-    /// A store of at most `limit` tickets. Over it adding fails with [`EngineError::Full`].
+    /// A store of at most `limit` players who wait or play. Over it adding fails with
+    /// [`EngineError::Full`].
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
             state: Mutex::default(),
         }
     }
+
+    /// Forgets everything, as a server does that starts empty.
+    pub fn clear(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// Everything, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.state.lock().clone())
+    }
+
+    /// Makes everything as it was, as a fail-over does that loses the last writes.
+    pub fn go_back_to(&self, snapshot: Snapshot) {
+        *self.state.lock() = snapshot.0;
+    }
+
+    fn admit(&self, state: &State, newcomers: usize) -> Result<(), EngineError> {
+        if state.players() + newcomers > self.limit {
+            return Err(EngineError::Full {
+                what: "players in queues and matches",
+                limit: self.limit,
+            });
+        }
+        Ok(())
+    }
 }
 
 impl TicketStore for MemoryStore {
-    fn add(&self, ticket: Ticket) -> BoxFuture<'_, Result<Added, EngineError>> {
-        Box::pin(ready(self.state.lock().add(ticket, self.limit)))
+    fn add<'a>(
+        &'a self,
+        ticket: &'a Ticket,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Added, EngineError>> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let added = match state.obstacle(ticket, now) {
+            Some(obstacle) => Ok(obstacle),
+            None => self.admit(&state, ticket.members.len()).map(|()| {
+                state.add(Arc::new(ticket.clone()), sighting, now);
+                Added::Waiting
+            }),
+        };
+        Box::pin(ready(added))
     }
 
-    fn remove(&self, ticket: TicketId) -> BoxFuture<'_, Result<Removed, EngineError>> {
-        Box::pin(ready(Ok(self.state.lock().remove(ticket))))
+    fn gather<'a>(
+        &'a self,
+        gather: &'a Gather,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Gathered, EngineError>> {
+        let mut state = self.state.lock();
+        let gathered = self
+            .admit(&state, 1)
+            .map(|()| state.gather(gather, sighting, Instant::now()));
+        Box::pin(ready(gathered))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        player: PlayerId,
+        unseen_by: Option<&'a Incarnation>,
+    ) -> BoxFuture<'a, Result<Removed, EngineError>> {
+        let removed = self.state.lock().remove(player, unseen_by, Instant::now());
+        Box::pin(ready(Ok(removed)))
     }
 
     fn waiting<'a>(
         &'a self,
         mode: &'a ModeName,
     ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>> {
-        let state = self.state.lock();
-        let waiting = state
-            .queues
-            .get(mode)
-            .map(|queue| queue.values().cloned().collect())
-            .unwrap_or_default();
-        Box::pin(ready(Ok(waiting)))
+        Box::pin(ready(Ok(self.state.lock().waiting(mode))))
     }
 
-    fn claim<'a>(&'a self, wanted: &'a [Wanted]) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
+    fn claim<'a>(
+        &'a self,
+        wanted: &'a [Wanted],
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
+        let ends_at = Instant::now() + claim_for;
         let mut state = self.state.lock();
-        let granted = wanted.iter().map(|wanted| state.claim(wanted)).collect();
+        let granted = wanted
+            .iter()
+            .map(|wanted| state.claim(wanted, claimant, ends_at))
+            .collect();
         Box::pin(ready(Ok(granted)))
     }
 
-    fn settle(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>> {
-        self.state.lock().settle(match_id);
+    fn renew<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        self.state.lock().renew(matches, Instant::now() + claim_for);
         Box::pin(ready(Ok(())))
     }
 
-    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<Vec<Arc<Ticket>>, EngineError>> {
-        Box::pin(ready(Ok(self.state.lock().give_back(match_id))))
+    fn settle<'a>(
+        &'a self,
+        record: &'a MatchRecord,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        let now = Instant::now();
+        let settled = self.state.lock().settle(record, now + lifetime, now);
+        Box::pin(ready(Ok(settled)))
     }
 
-    fn find(&self, player: PlayerId) -> BoxFuture<'_, Result<Option<Found>, EngineError>> {
-        Box::pin(ready(Ok(self.state.lock().find(player))))
+    fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.state.lock().give_back(match_id, Instant::now());
+        Box::pin(ready(Ok(())))
     }
-}
 
-impl State {
-    fn add(&mut self, ticket: Ticket, limit: usize) -> Result<Added, EngineError> {
-        let known = ticket
-            .members
+    fn restore<'a>(
+        &'a self,
+        record: &'a MatchRecord,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<Restored, EngineError>> {
+        let now = Instant::now();
+        let restored = self.state.lock().restore(record, now + lifetime, now);
+        Box::pin(ready(Ok(restored)))
+    }
+
+    fn end<'a>(&'a self, ended: &'a [EndedMatch]) -> BoxFuture<'a, Result<(), EngineError>> {
+        let mut state = self.state.lock();
+        for ended in ended {
+            state.end(ended, Instant::now());
+        }
+        Box::pin(ready(Ok(())))
+    }
+
+    fn depart(
+        &self,
+        player: PlayerId,
+        match_id: MatchId,
+    ) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.state.lock().depart(player, match_id);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn standing<'a>(
+        &'a self,
+        asked: &'a [Asked],
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Vec<Standing>, EngineError>> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let standings = asked
             .iter()
-            .find_map(|member| self.find(member.player));
-        if let Some(found) = known {
-            return Ok(Added::Kept(found));
-        }
-        if self.tickets.len() >= limit {
-            return Err(EngineError::Full {
-                what: "tickets",
-                limit,
-            });
-        }
-        let ticket = Arc::new(ticket);
-        for member in &ticket.members {
-            self.by_player.insert(member.player, ticket.id);
-        }
-        self.enqueue(&ticket);
-        Ok(Added::Waiting)
+            .map(|asked| {
+                if asked.is_here {
+                    state.see(asked.player, sighting, now);
+                }
+                state.standing(asked.player, now)
+            })
+            .collect();
+        Box::pin(ready(Ok(standings)))
     }
 
-    fn enqueue(&mut self, ticket: &Arc<Ticket>) {
-        let found = Found {
-            ticket: Arc::clone(ticket),
-            claimed_by: None,
-        };
-        self.tickets.insert(ticket.id, found);
-        self.queues
-            .entry(ticket.mode.clone())
-            .or_default()
-            .insert(ticket.age(), Arc::clone(ticket));
-    }
-
-    fn remove(&mut self, ticket: TicketId) -> Removed {
-        let Some(found) = self.tickets.get(&ticket) else {
-            return Removed::Unknown;
-        };
-        if let Some(match_id) = found.claimed_by {
-            return Removed::Claimed(match_id);
-        }
-        let ticket = Arc::clone(&found.ticket);
-        self.dequeue(&ticket);
-        self.forget(&ticket);
-        Removed::Gone
-    }
-
-    fn dequeue(&mut self, ticket: &Ticket) {
-        if let Some(queue) = self.queues.get_mut(&ticket.mode) {
-            queue.remove(&ticket.age());
-            if queue.is_empty() {
-                self.queues.remove(&ticket.mode);
-            }
-        }
-    }
-
-    fn forget(&mut self, ticket: &Ticket) {
-        self.tickets.remove(&ticket.id);
-        for member in &ticket.members {
-            self.by_player.remove(&member.player);
-        }
-    }
-
-    fn claim(&mut self, wanted: &Wanted) -> bool {
-        if let Some(claimed) = self.claims.get(&wanted.match_id) {
-            return *claimed == wanted.tickets; // asked twice
-        }
-        let mut tickets = wanted.tickets.clone();
-        tickets.sort_unstable();
-        tickets.dedup();
-        let free = |id| {
-            self.tickets
-                .get(id)
-                .is_some_and(|found| found.claimed_by.is_none())
-        };
-        if tickets.len() != wanted.tickets.len() || !tickets.iter().all(free) {
-            return false;
-        }
-        for id in &tickets {
-            if let Some(found) = self.tickets.get_mut(id) {
-                found.claimed_by = Some(wanted.match_id);
-                let ticket = Arc::clone(&found.ticket);
-                self.dequeue(&ticket);
-            }
-        }
-        self.claims.insert(wanted.match_id, wanted.tickets.clone());
-        true
-    }
-
-    fn claimed(&mut self, match_id: MatchId) -> Vec<Arc<Ticket>> {
-        let ids = self.claims.remove(&match_id).unwrap_or_default();
-        ids.iter()
-            .filter_map(|id| self.tickets.get(id))
-            .map(|found| Arc::clone(&found.ticket))
-            .collect()
-    }
-
-    fn settle(&mut self, match_id: MatchId) {
-        for ticket in self.claimed(match_id) {
-            self.forget(&ticket);
-        }
-    }
-
-    fn give_back(&mut self, match_id: MatchId) -> Vec<Arc<Ticket>> {
-        let tickets = self.claimed(match_id);
-        for ticket in &tickets {
-            self.enqueue(ticket);
-        }
-        tickets
-    }
-
-    fn find(&self, player: PlayerId) -> Option<Found> {
-        self.tickets.get(self.by_player.get(&player)?).cloned()
+    fn sweep(&self) -> BoxFuture<'_, Result<Swept, EngineError>> {
+        Box::pin(ready(Ok(self.state.lock().sweep(Instant::now()))))
     }
 }
 
@@ -202,20 +210,22 @@ mod tests {
     use super::*;
     use crate::store::conformance;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_memory_store_conforms() {
-        conformance::all(&MemoryStore::new(100)).await;
+        let store = Arc::new(MemoryStore::new(1000));
+        conformance::all(store).await;
     }
 
     #[tokio::test]
     async fn a_full_store_refuses_and_keeps_what_it_has() {
         let store = MemoryStore::new(1);
+        let sighting = conformance::sighting("matcher-1");
         let first = conformance::ticket(1, "race", &[1], 10);
         let second = conformance::ticket(2, "race", &[2], 11);
-        store.add(first.clone()).await.unwrap();
-        let refused = store.add(second).await;
+        store.add(&first, &sighting).await.unwrap();
+        let refused = store.add(&second, &sighting).await;
         assert!(matches!(refused, Err(EngineError::Full { limit: 1, .. })));
-        let again = store.add(first).await.unwrap();
+        let again = store.add(&first, &sighting).await.unwrap();
         assert!(matches!(again, Added::Kept(_)), "{again:?}");
     }
 }

@@ -122,6 +122,16 @@ impl Client {
         self.queue_state(gateway).await
     }
 
+    /// Waits for the answer to a `queue.join`. Gives whether the player is in the queue.
+    pub(crate) async fn is_queued(&self, gateway: &Gateway) -> bool {
+        let wanted = |item: &FromItem| match server_message(item)? {
+            ServerMessage::QueueState(_) => Some(true),
+            ServerMessage::Error(_) => Some(false),
+            _ => None,
+        };
+        gateway.next(self.session(), "answer", wanted).await
+    }
+
     pub(crate) async fn queue_state(&self, gateway: &Gateway) -> QueueState {
         let wanted = |item: &FromItem| match server_message(item)? {
             ServerMessage::QueueState(state) => Some(state),

@@ -153,6 +153,7 @@ fn session_of(item: &FromItem) -> Option<u64> {
         FromItem::Event(event) => Some(event.session),
         FromItem::Text(text) => Some(text.session),
         FromItem::Closed(closed) => Some(closed.session),
+        FromItem::Moved(moved) => Some(moved.session),
         FromItem::Hello(_) | FromItem::Fanout(_) | FromItem::Beat(_) => None,
     }
 }

@@ -74,6 +74,21 @@ impl Syncd {
         syncd
     }
 
+    /// The same node's port on the network as well: its address.
+    pub(crate) async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = tonic::service::Routes::new(RoomsServer::new(self.clone()));
+        tokio::spawn(Incoming::Tcp(listener).serve(routes, std::future::pending()));
+        format!("http://{address}")
+    }
+
+    /// A room of another node goes on here.
+    pub(crate) fn take_over(&self, room: &pb::CreateRoom) {
+        let mut state = self.inner.state.lock();
+        state.open.insert(room.room, room.r#match);
+    }
+
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::Memory(self.connector.clone())
     }
@@ -250,6 +265,10 @@ impl Rooms for Syncd {
         drop(state);
         self.inner.changed.notify_waiters();
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn adopt(&self, _: Request<pb::AdoptRoom>) -> Result<Response<pb::RoomAdopted>, Status> {
+        Err(Status::unimplemented("no matcher asks for it"))
     }
 }
 

@@ -1,13 +1,14 @@
-//! A matcher with syncd nodes around it.
+//! Matchers with syncd nodes around them, on one store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
+use engine::{Leases, Placements};
 use pixelrush_matcher::config::{Mode, ModeName, ModeOptions};
-use pixelrush_matcher::store::MemoryStore;
-use pixelrush_matcher::{Config, Dependencies, Matcher, ServeError, SyncdNode, build};
+use pixelrush_matcher::store::{MemoryStore, TicketStore};
+use pixelrush_matcher::{Config, Dependencies, Matcher, NodeSource, ServeError, SyncdNode, build};
 use protocol::id::Generation;
 use rpc::token::Signer;
 use rpc::transport::{Endpoint, Incoming, MemoryConnector, memory};
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::flaky::FlakyStore;
 use crate::gateway::Gateway;
 use crate::syncd::Syncd;
 
@@ -24,7 +26,36 @@ pub(crate) struct World {
     pub(crate) config: watch::Sender<Arc<Config>>,
     pub(crate) drain: Drain,
     pub(crate) running: JoinHandle<Result<(), ServeError>>,
+    /// What all matchers share.
+    pub(crate) store: Arc<MemoryStore>,
+    /// The first matcher's way to it.
+    pub(crate) way: Arc<FlakyStore>,
+    shared: Arc<dyn TicketStore>,
+    placements: Option<Arc<dyn Placements>>,
+    nodes: NodeSource,
     connector: MemoryConnector,
+}
+
+/// One more matcher of a world.
+pub(crate) struct Other {
+    /// Its way to the store.
+    pub(crate) way: Arc<FlakyStore>,
+    drain: Drain,
+    running: JoinHandle<Result<(), ServeError>>,
+    connector: MemoryConnector,
+}
+
+/// What a world is made of.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    /// Of each syncd node.
+    pub(crate) regions: Vec<Option<&'static str>>,
+    pub(crate) placements: Option<Arc<dyn Placements>>,
+    /// Where nodes announce themselves, besides those above.
+    pub(crate) leases: Option<Arc<dyn Leases>>,
+    /// Instead of a store in memory.
+    pub(crate) store: Option<Arc<dyn TicketStore>>,
 }
 
 impl World {
@@ -37,47 +68,93 @@ impl World {
     pub(crate) async fn with(syncds: usize, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        Self::start(config, &vec![None; syncds]).await
+        Self::start(Plan {
+            config,
+            regions: vec![None; syncds],
+            ..Plan::default()
+        })
+        .await
     }
 
     /// The default configuration, and a syncd node in each region.
-    pub(crate) async fn in_regions(regions: &[&str]) -> Self {
-        let regions: Vec<_> = regions.iter().copied().map(Some).collect();
-        Self::start(Config::default(), &regions).await
+    pub(crate) async fn in_regions(regions: &[&'static str]) -> Self {
+        Self::start(Plan {
+            regions: regions.iter().copied().map(Some).collect(),
+            ..Plan::default()
+        })
+        .await
     }
 
-    async fn start(config: Config, regions: &[Option<&str>]) -> Self {
-        let syncds: Vec<Syncd> = regions.iter().map(|_| Syncd::start()).collect();
-        let places = (1..).zip(regions).zip(&syncds);
-        let nodes = places.map(|((number, region), syncd)| SyncdNode {
-            name: format!("syncd-{number}").parse().unwrap(),
-            endpoint: syncd.endpoint(),
-            region: region.map(|region| region.parse().unwrap()),
-        });
-        let signer = Signer::new(&[7; 32]).unwrap();
+    pub(crate) async fn start(plan: Plan) -> Self {
+        let syncds: Vec<Syncd> = plan.regions.iter().map(|_| Syncd::start()).collect();
+        let places = (1..).zip(&plan.regions).zip(&syncds);
+        let nodes: Vec<SyncdNode> = places
+            .map(|((number, region), syncd)| SyncdNode {
+                name: format!("syncd-{number}").parse().unwrap(),
+                endpoint: syncd.endpoint(),
+                region: region.map(|region| region.parse().unwrap()),
+            })
+            .collect();
+        let store = Arc::new(MemoryStore::new(10_000));
+        let shared = plan.store.unwrap_or_else(|| store.clone());
+        let way = Arc::new(FlakyStore::new(shared.clone()));
+        let nodes = match plan.leases {
+            Some(leases) => NodeSource::Leases {
+                leases,
+                names: rpc::transport::Names::default(),
+            },
+            None => NodeSource::Static(nodes),
+        };
+        let (config, receiver) = watch::channel(Arc::new(plan.config));
         let drain = Drain::new();
-        let readiness = Readiness::new();
+        let signer = Signer::new(&[7; 32]).unwrap();
         let dependencies = Dependencies {
-            store: Arc::new(MemoryStore::new(10_000)),
-            nodes: nodes.collect(),
+            store: way.clone(),
+            nodes: nodes.clone(),
+            placements: plan.placements.clone(),
             signer: signer.clone(),
             generation: Generation(1),
             drain: drain.clone(),
-            readiness: readiness.clone(),
+            readiness: Readiness::new(),
         };
-        let (sender, receiver) = watch::channel(Arc::new(config));
-        let matcher: Matcher = build(receiver, dependencies).unwrap();
-        let (connector, incoming) = memory();
-        let running = tokio::spawn(matcher.run(Incoming::Memory(incoming)));
-        let ready = timeout(Duration::from_secs(5), readiness.ready()).await;
-        ready.expect("the matcher watches its nodes");
+        let (connector, running) = run(receiver, dependencies).await;
         for syncd in &syncds {
             syncd.watched().await;
         }
         Self {
             syncds,
             signer,
-            config: sender,
+            config,
+            drain,
+            running,
+            store,
+            way,
+            shared,
+            placements: plan.placements,
+            nodes,
+            connector,
+        }
+    }
+
+    /// One more matcher on the same store, with the same nodes.
+    pub(crate) async fn another(&self, name: &str) -> Other {
+        let mut config = Config::clone(&self.config.borrow());
+        config.node = name.parse().unwrap();
+        let (_, receiver) = watch::channel(Arc::new(config));
+        let way = Arc::new(FlakyStore::new(self.shared.clone()));
+        let drain = Drain::new();
+        let dependencies = Dependencies {
+            store: way.clone(),
+            nodes: self.nodes.clone(),
+            placements: self.placements.clone(),
+            signer: self.signer.clone(),
+            generation: Generation(1),
+            drain: drain.clone(),
+            readiness: Readiness::new(),
+        };
+        let (connector, running) = run(receiver, dependencies).await;
+        Other {
+            way,
             drain,
             running,
             connector,
@@ -91,6 +168,38 @@ impl World {
     pub(crate) async fn gateway(&self, name: &str) -> Gateway {
         Gateway::open(Endpoint::Memory(self.connector.clone()), name).await
     }
+
+    /// The first matcher dies: nothing more comes of it.
+    pub(crate) async fn kill(&mut self) {
+        self.way.cut_off();
+        self.running.abort();
+        let _ = (&mut self.running).await;
+    }
+}
+
+impl Other {
+    pub(crate) async fn gateway(&self, name: &str) -> Gateway {
+        Gateway::open(Endpoint::Memory(self.connector.clone()), name).await
+    }
+
+    pub(crate) async fn drained(self) {
+        self.drain.begin();
+        let ended = timeout(Duration::from_secs(60), self.running).await;
+        ended.unwrap().unwrap().unwrap();
+    }
+}
+
+async fn run(
+    config: watch::Receiver<Arc<Config>>,
+    dependencies: Dependencies,
+) -> (MemoryConnector, JoinHandle<Result<(), ServeError>>) {
+    let readiness = dependencies.readiness.clone();
+    let matcher: Matcher = build(config, dependencies).unwrap();
+    let (connector, incoming) = memory();
+    let running = tokio::spawn(matcher.run(Incoming::Memory(incoming)));
+    let ready = timeout(Duration::from_secs(5), readiness.ready()).await;
+    ready.expect("the matcher watches its nodes");
+    (connector, running)
 }
 
 pub(crate) fn mode(name: &str) -> ModeName {

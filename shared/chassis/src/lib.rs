@@ -9,6 +9,8 @@
 //! - [`drain`]: leaving in order: who still works, and for how long they may
 //! - [`admin`]: the private HTTP server: health, metrics, configuration, log level, drain
 //! - [`listen`]: sockets with the options that long-lived connections need
+//! - [`handover`]: listening sockets for the process that replaces this one
+//! - [`resolve`]: endpoints of services by DNS, followed as they change and probed before use
 //! - [`limit`]: how much, how fast, how many at once
 //! - [`backoff`]: how long to wait before the next attempt
 //! - [`clock`]: the two clocks, for the edges that hand time to pure code
@@ -18,7 +20,9 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod drain;
+pub mod handover;
 pub mod limit;
 pub mod listen;
 pub mod readiness;
+pub mod resolve;
 pub mod telemetry;

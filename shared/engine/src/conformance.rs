@@ -2,6 +2,8 @@
 //! with the behaviour that is missing, when it does not do it. They are part of the library, not
 //! of one crate's tests, so that an implementation anywhere can run them.
 
+pub mod journals;
 pub mod leases;
 pub mod placements;
 pub mod results;
+pub mod tapes;

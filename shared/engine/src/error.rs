@@ -51,6 +51,28 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The store's primary did it, and fewer of its replicas than it takes to be safe said in time
+    /// that they have it. Repeat it: it counts once enough of them have it.
+    #[error("{operation} is on {acknowledged} replicas in time; it takes {wanted}")]
+    NotReplicated {
+        /// What was asked.
+        operation: &'static str,
+        /// How many replicas it takes.
+        wanted: u32,
+        /// How many have it.
+        acknowledged: u32,
+    },
+    /// The store cannot be reached as configured.
+    #[error("cannot use Redis at {address}: {remedy}")]
+    Connect {
+        /// Where it should be; without a password.
+        address: String,
+        /// What to look at.
+        remedy: &'static str,
+        /// What the system or the store said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The store holds what no release has written: somebody else did, or the disk lies.
     #[error("{operation} met damaged data: {detail}")]
     Damaged {

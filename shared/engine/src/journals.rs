@@ -133,7 +133,11 @@ pub trait Journals: Send + Sync + 'static {
         by: &'a Incarnation,
     ) -> BoxFuture<'a, Result<Option<Seal>, EngineError>>;
 
-    /// All that a sealed journal holds.
+    /// All that a sealed journal holds; nothing if there is no such journal. It is read in pieces,
+    /// each of which has the deadline of a call.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] for a journal that is not sealed: its owner may still write.
     fn estate<'a>(&'a self, who: &'a Incarnation) -> BoxFuture<'a, Result<Estate, EngineError>>;
 
     /// The journals that there are, by owner.
@@ -152,3 +156,27 @@ pub const MAX_ENTRY: usize = 8 * 1024 * 1024;
 
 /// Most entries of one call.
 pub const MAX_ENTRIES: usize = 1024;
+
+/// Refuses what a store would have to hold at once.
+pub(crate) fn check_limits(entries: &[Bytes]) -> Result<(), EngineError> {
+    if entries.len() > MAX_ENTRIES {
+        return Err(EngineError::TooLarge {
+            what: "entries in one call",
+            limit: MAX_ENTRIES,
+        });
+    }
+    if entries.iter().any(|entry| entry.len() > MAX_ENTRY) {
+        return Err(EngineError::TooLarge {
+            what: "bytes in an entry",
+            limit: MAX_ENTRY,
+        });
+    }
+    Ok(())
+}
+
+pub(crate) fn not_sealed(who: &Incarnation) -> EngineError {
+    EngineError::Store {
+        operation: "reading an estate",
+        source: format!("the journal of {who} is not sealed").into(),
+    }
+}

@@ -1,4 +1,6 @@
-//! Leases: nodes announce themselves, and vanish when they stop.
+//! Leases: nodes announce themselves, and vanish when they stop. [`keeper`] keeps one.
+
+pub mod keeper;
 
 use std::time::Duration;
 
@@ -123,7 +125,8 @@ pub trait Leases: Send + Sync + 'static {
     /// The store cannot be asked.
     fn list(&self, kind: NodeKind) -> BoxFuture<'_, Result<Vec<NodeRecord>, EngineError>>;
 
-    /// The same list as it changes. A slow receiver misses what was in between, never the last.
+    /// The same list as it changes, for as long as these leases are not dropped. A slow receiver
+    /// misses what was in between, never the last.
     fn watch(&self, kind: NodeKind) -> watch::Receiver<Arc<Vec<NodeRecord>>>;
 }
 

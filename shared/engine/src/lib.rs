@@ -11,6 +11,7 @@
 //! - [`tapes`]: what a room's game took in, to be run again
 //! - [`results`]: how a match ended, once
 //! - [`memory`], [`sqlite`]: the embedded implementations
+//! - [`redis`]: the implementation that several processes share
 //! - [`conformance`]: what every implementation must do
 //!
 //! # Bounds and deadlines
@@ -24,6 +25,7 @@ pub mod journals;
 pub mod leases;
 pub mod memory;
 pub mod placements;
+pub mod redis;
 pub mod results;
 pub mod sqlite;
 pub mod tapes;
@@ -60,6 +62,8 @@ pub struct Engine {
     pub is_shared: bool,
     /// How matches ended.
     pub results: Arc<dyn Results>,
+    /// Where the shared stores are, for stores of the services' own; none on the embedded engine.
+    pub redis: Option<redis::Redis>,
 }
 
 impl Engine {
@@ -81,6 +85,26 @@ impl Engine {
             tapes: Arc::new(memory::MemoryTapes::new()),
             is_shared: false,
             results: Arc::new(results),
+            redis: None,
+        })
+    }
+
+    /// The engine that several processes share. Its tasks belong to the runtime that this is
+    /// awaited on.
+    ///
+    /// # Errors
+    /// [`EngineError::Connect`] if Redis does not answer within [`redis::CONNECT`] or the
+    /// configuration cannot be right; [`EngineError::Open`] for the password's file.
+    pub async fn redis(config: &redis::RedisConfig) -> Result<Self, EngineError> {
+        let redis = redis::Redis::connect(config).await?;
+        Ok(Self {
+            leases: Arc::new(redis::RedisLeases::open(redis.clone()).await?),
+            placements: Arc::new(redis::RedisPlacements::new(redis.clone())),
+            journals: Arc::new(redis::RedisJournals::new(redis.clone())),
+            tapes: Arc::new(redis::RedisTapes::new(redis.clone())),
+            is_shared: true,
+            results: Arc::new(redis::RedisResults::new(redis.clone())),
+            redis: Some(redis),
         })
     }
 }

@@ -39,7 +39,7 @@ const FORMER: usize = 8;
 
 /// Who holds a player's place at an origin: the attachment that counts, or was the last to count,
 /// and the sessions that lost the place before.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     current: Option<Claim>,
     /// At most [`FORMER`], the oldest first; the current session is never among them.

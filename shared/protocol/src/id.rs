@@ -1,7 +1,8 @@
 //! Identifiers. Each is a newtype, so that a room cannot be passed where a match is meant.
 //!
 //! As text an id is a prefix and 16 hexadecimal digits (`rm_00f1…`): JavaScript has no 64-bit
-//! integers, and an operator who greps a log sees what kind of thing an id names.
+//! integers, and an operator who greps a log sees what kind of thing an id names. In binary
+//! formats, which nobody greps, it is its number.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,12 +47,18 @@ macro_rules! ids {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                match serializer.is_human_readable() {
+                    true => serializer.collect_str(self),
+                    false => serializer.serialize_u64(self.0),
+                }
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return u64::deserialize(deserializer).map(Self);
+                }
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(de::Error::custom)
             }

@@ -2,7 +2,9 @@
 //!
 //! A client numbers its steps of input. The room consumes one a tick; what comes too late or too
 //! fast is skipped by rule and reported with an event, never dropped in silence. The client keeps
-//! each step until the room says that it is durable, and sends it again after a resume.
+//! each step until the room says that it is durable. That may be long after the room has applied
+//! it: on the same attachment only what the room does not have is sent again, and a room that
+//! fell back behind what it had says so when it attaches.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,7 +23,7 @@ pub struct InputRange {
 }
 
 /// The room's end, for one player.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InputQueue {
     limit: usize,
     /// The last step that was applied or reported.
@@ -93,7 +95,7 @@ impl InputQueue {
     }
 }
 
-/// Steps that a client sent and that nobody confirmed are sent again after this long.
+/// Steps that a client sent and that the room does not have are sent again after this long.
 pub const RESEND_INPUT_AFTER: Duration = Duration::from_secs(1);
 
 /// The client's end: steps that are not durable yet.
@@ -105,7 +107,9 @@ pub struct InputWindow {
     settled: InputSeq,
     /// Steps `settled + 1` onwards.
     steps: VecDeque<u32>,
-    /// The last step that went out on the present connection.
+    /// The room has every step up to here, on the present attachment; `settled` or later.
+    received: InputSeq,
+    /// The last step that went out on the present attachment; `received` or later.
     sent: InputSeq,
     resend_at: Option<Timestamp>,
 }
@@ -118,6 +122,7 @@ impl InputWindow {
             limit: limit.max(1),
             settled: InputSeq(0),
             steps: VecDeque::new(),
+            received: InputSeq(0),
             sent: InputSeq(0),
             resend_at: None,
         }
@@ -138,24 +143,38 @@ impl InputWindow {
         (self.last(), lost)
     }
 
-    /// The room says which steps are durable.
-    pub fn handle_durable(&mut self, now: Timestamp, durable: InputSeq) {
-        if durable > self.settled && durable <= self.last() {
-            self.settle(durable);
-            self.resend_at = (self.sent > self.settled).then(|| now + RESEND_INPUT_AFTER);
-        }
-    }
-
-    /// Connected anew: everything that is not durable goes out again.
-    pub fn rewind(&mut self) {
-        self.sent = self.settled;
+    /// The room attached, and goes on with the history that the steps are counted in. It has them
+    /// up to `processed`, which is less than before if it fell back; a room that does not say so
+    /// gets everything that is not durable.
+    pub fn handle_attached(&mut self, processed: Option<InputSeq>) {
+        self.received = processed.map_or(self.settled, |processed| {
+            processed.clamp(self.settled, self.last())
+        });
+        self.sent = self.received;
         self.resend_at = None;
     }
 
-    /// Sends again what nobody confirmed in time.
+    /// The room says which steps it has applied or reported, and which of those are durable. What
+    /// it says of steps that there are not is ignored.
+    pub fn handle_snapshot(&mut self, now: Timestamp, processed: InputSeq, durable: InputSeq) {
+        let before = self.received;
+        if durable > self.settled && durable <= self.last() {
+            self.settle(durable);
+        }
+        if processed > self.received && processed <= self.last() {
+            self.received = processed;
+            self.sent = self.sent.max(processed);
+        }
+        if self.received > before {
+            self.resend_at = (self.sent > self.received).then(|| now + RESEND_INPUT_AFTER);
+        }
+    }
+
+    /// Sends again what the room did not get in time.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.resend_at.is_some_and(|deadline| deadline <= now) {
-            self.rewind();
+            self.sent = self.received;
+            self.resend_at = None;
         }
     }
 
@@ -199,7 +218,8 @@ impl InputWindow {
         InputSeq(self.settled.0 + self.steps.len() as u32)
     }
 
-    /// The steps that are not settled, with their numbers: what a prediction replays.
+    /// The steps that are not settled, with their numbers. A prediction replays those after the
+    /// `processed` of the snapshot that it starts from.
     pub fn unsettled(&self) -> impl Iterator<Item = (InputSeq, u32)> {
         let first = self.settled.0 + 1;
         self.steps
@@ -211,6 +231,7 @@ impl InputWindow {
     fn settle(&mut self, up_to: InputSeq) {
         self.steps.drain(..(up_to.0 - self.settled.0) as usize);
         self.settled = up_to;
+        self.received = self.received.max(up_to);
         self.sent = self.sent.max(up_to);
     }
 }
@@ -264,22 +285,62 @@ mod tests {
         assert_eq!(queue.take(), Some(1));
     }
 
-    #[test]
-    fn what_is_not_durable_goes_out_again_after_a_resume() {
-        let now = Timestamp(0);
+    fn window_of(steps: u32) -> InputWindow {
         let mut window = InputWindow::new(4, 100);
-        (0..20).for_each(|step| assert_eq!(window.push(step % 16).1, None));
-        let next = |window: &mut InputWindow| {
-            window
-                .poll_transmit(now, Epoch(1), Offset(0), Tick(0))
-                .map(|frame| (frame.first.0, frame.steps.as_slice().len()))
-        };
-        assert_eq!(next(&mut window), Some((1, 15)));
-        assert_eq!(next(&mut window), Some((16, 5)));
-        assert_eq!(next(&mut window), None);
-        window.handle_durable(now, InputSeq(17));
-        window.rewind();
-        assert_eq!(next(&mut window), Some((18, 3)));
+        (0..steps).for_each(|step| assert_eq!(window.push(step % 16).1, None));
+        window
+    }
+
+    /// The first step and the number of steps of the next frame.
+    fn next(window: &mut InputWindow, now: Timestamp) -> Option<(u32, usize)> {
+        window
+            .poll_transmit(now, Epoch(1), Offset(0), Tick(0))
+            .map(|frame| (frame.first.0, frame.steps.as_slice().len()))
+    }
+
+    #[test]
+    fn what_is_not_durable_goes_out_again_to_a_room_that_does_not_say_what_it_has() {
+        let now = Timestamp(0);
+        let mut window = window_of(20);
+        assert_eq!(next(&mut window, now), Some((1, 15)));
+        assert_eq!(next(&mut window, now), Some((16, 5)));
+        assert_eq!(next(&mut window, now), None);
+        window.handle_snapshot(now, InputSeq(19), InputSeq(17));
+        window.handle_attached(None);
+        assert_eq!(next(&mut window, now), Some((18, 3)));
+    }
+
+    #[test]
+    fn a_room_that_says_what_it_has_gets_the_rest_and_one_that_fell_back_gets_it_again() {
+        let now = Timestamp(0);
+        let mut window = window_of(20);
+        while next(&mut window, now).is_some() {}
+        window.handle_snapshot(now, InputSeq(19), InputSeq(3));
+        window.handle_attached(Some(InputSeq(19)));
+        assert_eq!(next(&mut window, now), Some((20, 1)));
+        window.handle_attached(Some(InputSeq(10)));
+        assert_eq!(next(&mut window, now), Some((11, 10)));
+        // Less than was durable, or more than there is, is no truth.
+        window.handle_attached(Some(InputSeq(1)));
+        assert_eq!(next(&mut window, now), Some((4, 15)));
+        window.handle_attached(Some(InputSeq(99)));
+        assert_eq!(next(&mut window, now), None);
+    }
+
+    #[test]
+    fn what_the_room_has_is_not_sent_again_however_long_it_is_not_durable() {
+        let mut window = window_of(20);
+        let mut now = Timestamp(0);
+        while next(&mut window, now).is_some() {}
+        window.handle_snapshot(now, InputSeq(18), InputSeq(0));
+        now = now + RESEND_INPUT_AFTER;
+        window.handle_timeout(now);
+        assert_eq!(next(&mut window, now), Some((19, 2)));
+        window.handle_snapshot(now, InputSeq(20), InputSeq(0));
+        assert_eq!(window.poll_timeout(), None);
+        assert_eq!(window.unsettled().count(), 20);
+        window.handle_snapshot(now, InputSeq(20), InputSeq(20));
+        assert_eq!(window.unsettled().count(), 0);
     }
 
     #[test]
@@ -288,7 +349,7 @@ mod tests {
         window.push(1);
         window.push(2);
         assert_eq!(window.push(3), (InputSeq(3), range(1, 1)));
-        window.handle_durable(Timestamp(0), InputSeq(99));
+        window.handle_snapshot(Timestamp(0), InputSeq(99), InputSeq(99));
         assert_eq!(window.unsettled().count(), 2);
     }
 }

@@ -82,6 +82,16 @@ pub struct EventLog {
     told: bool,
 }
 
+/// A log as it can be written down: what its owner has promised, without what has been handed to
+/// the present attachment. Who restores it has no attachment yet.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SavedLog {
+    epoch: Epoch,
+    acked: Offset,
+    entries: Vec<Vec<u8>>,
+    told: bool,
+}
+
 impl EventLog {
     /// An empty log with the history `epoch`, which the caller draws at random.
     pub fn new(channel: Channel, epoch: Epoch, limits: LogLimits) -> Self {
@@ -99,6 +109,41 @@ impl EventLog {
         }
     }
 
+    /// The log of `saved`, with nothing handed out; `None` if it is over a limit, which none that
+    /// was saved with the same limits is.
+    pub fn restore(channel: Channel, limits: LogLimits, saved: SavedLog) -> Option<Self> {
+        let bytes = saved.entries.iter().map(Vec::len).sum();
+        let last = u32::try_from(saved.entries.len()).ok();
+        let last = last.and_then(|count| saved.acked.0.checked_add(count));
+        if last.is_none() || saved.entries.len() > limits.events || bytes > limits.bytes {
+            return None;
+        }
+        Some(Self {
+            acked: saved.acked,
+            sent: saved.acked,
+            entries: saved.entries.into_iter().map(Bytes::from).collect(),
+            bytes,
+            told: saved.told,
+            ..Self::new(channel, saved.epoch, limits)
+        })
+    }
+
+    /// What [`restore`](Self::restore) takes.
+    pub fn save(&self) -> SavedLog {
+        SavedLog {
+            epoch: self.epoch,
+            acked: self.acked,
+            entries: self.entries.iter().map(|entry| entry.to_vec()).collect(),
+            told: self.told,
+        }
+    }
+
+    /// Ends the history: nobody can continue it, by no kind of attach. `new_epoch` must differ
+    /// from every epoch that this channel had before.
+    pub fn end_history(&mut self, new_epoch: Epoch) {
+        *self = Self::new(self.channel, new_epoch, self.limits);
+    }
+
     /// Attaches a client. `new_epoch` is used if its history cannot be continued; it must differ
     /// from every epoch that this channel had before.
     pub fn attach(&mut self, attach: Attach, new_epoch: Epoch) -> Attached {
@@ -113,9 +158,10 @@ impl EventLog {
             self.forget(at.offset);
         }
         if !continues {
-            *self = Self::new(self.channel, new_epoch, self.limits);
+            self.end_history(new_epoch);
         }
         self.told = true;
+        self.asked_at = None; // whoever asks now is somebody else
         self.rewind();
         let position = Position {
             epoch: self.epoch,
@@ -137,7 +183,7 @@ impl EventLog {
             || self.last().0 == u32::MAX
         {
             let next = Epoch(self.epoch.0.wrapping_add(1).max(1));
-            *self = Self::new(self.channel, next, self.limits);
+            self.end_history(next);
             return Err(LogOverflow);
         }
         self.bytes += payload.len();
@@ -346,6 +392,36 @@ mod tests {
         }
         assert_eq!(log.append(Bytes::new()), Err(LogOverflow));
         assert!(!log.attach(Attach::Continue, Epoch(9)).recovered);
+    }
+
+    #[test]
+    fn a_restored_log_goes_on_where_the_saved_one_stood() {
+        let mut log = log_of(5);
+        assert!(log.attach(resume(7, 2), Epoch(8)).recovered);
+        drain(&mut log);
+        let restored = EventLog::restore(Channel::Match, LOG_LIMITS, log.save());
+        let mut restored = restored.unwrap();
+        assert_eq!(restored.save(), log.save());
+        assert_eq!(restored.poll_timeout(), None);
+        assert!(restored.attach(Attach::Continue, Epoch(8)).recovered);
+        assert_eq!(drain(&mut restored), [3, 4, 5]);
+        let small = LogLimits {
+            events: 2,
+            bytes: 100,
+        };
+        assert!(EventLog::restore(Channel::Match, small, log.save()).is_none());
+    }
+
+    #[test]
+    fn a_history_that_was_ended_is_not_continued() {
+        for attach in [Attach::Continue, resume(7, 3), resume(8, 0)] {
+            let mut log = log_of(5);
+            log.attach(resume(7, 0), Epoch(6));
+            log.end_history(Epoch(9));
+            let attached = log.attach(attach, Epoch(10));
+            assert!(!attached.recovered, "{attach:?}");
+            assert_eq!(attached.position.epoch, Epoch(10));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// SplitMix64.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Random(u64);
 
 impl Random {

@@ -134,6 +134,11 @@ fn a_gateway_that_takes_an_answer_for_a_later_connection_is_found() {
 }
 
 #[test]
+fn a_room_that_falls_back_and_does_not_say_so_is_found() {
+    assert!(shows(Fault::FallBackUntold));
+}
+
+#[test]
 fn schedules_reach_what_they_are_for() {
     let mut runner = TestRunner::new_with_rng(
         Config::default(),

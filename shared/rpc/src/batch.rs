@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::{Event, SnapshotHead};
-use protocol::id::SessionId;
+use protocol::id::{Generation, NodeId, RoomId, SessionId};
 use protocol::log::Attached;
 
 use crate::pb;
@@ -17,6 +17,8 @@ use crate::pb::from_origin_item::Item;
 #[derive(Debug, Default)]
 pub struct Batch {
     items: Vec<pb::FromOriginItem>,
+    /// The room that items are of; 0 where none is named.
+    room: u64,
 }
 
 impl Batch {
@@ -28,6 +30,17 @@ impl Batch {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Adds what another batch has, behind what is here.
+    pub fn append(&mut self, mut other: Self) {
+        self.items.append(&mut other.items);
+    }
+
+    /// What is added from here on is of `room`: a gateway drops it for connections that have gone
+    /// on to another room.
+    pub fn speak_of(&mut self, room: RoomId) {
+        self.room = room.0;
     }
 
     /// The channel stands for the session's connection `attempt`; `state` is a JSON object for the
@@ -46,6 +59,7 @@ impl Batch {
             recovered: attached.recovered,
             state,
             attempt,
+            room: self.room,
         }));
     }
 
@@ -56,6 +70,7 @@ impl Batch {
             session: session.0,
             error,
             attempt,
+            room: self.room,
         }));
     }
 
@@ -65,6 +80,7 @@ impl Batch {
         self.push(Item::Event(pb::Event {
             session: session.0,
             frame,
+            room: self.room,
         }));
     }
 
@@ -81,7 +97,12 @@ impl Batch {
                 head: Bytes::from(head.encode()),
             })
             .collect();
-        self.push(Item::Fanout(pb::Fanout { body, targets }));
+        let room = self.room;
+        self.push(Item::Fanout(pb::Fanout {
+            body,
+            targets,
+            room,
+        }));
     }
 
     /// A control message.
@@ -91,6 +112,7 @@ impl Batch {
             session,
             text,
             droppable: false,
+            room: self.room,
         }));
     }
 
@@ -102,6 +124,7 @@ impl Batch {
             session,
             text,
             droppable: true,
+            room: self.room,
         }));
     }
 
@@ -114,6 +137,7 @@ impl Batch {
             code: 0,
             reason,
             attempt,
+            room: self.room,
         }));
     }
 
@@ -126,6 +150,25 @@ impl Batch {
             code,
             reason,
             attempt,
+            room: self.room,
+        }));
+    }
+
+    /// The room is not here any more for the session's connection `attempt`: it is at `to`, or,
+    /// if that is not known, wherever its placement says.
+    pub fn moved(
+        &mut self,
+        session: SessionId,
+        attempt: u32,
+        room: RoomId,
+        to: Option<(&NodeId, Generation)>,
+    ) {
+        self.push(Item::Moved(pb::Moved {
+            session: session.0,
+            attempt,
+            room: room.0,
+            node: to.map_or_else(String::new, |(node, _)| node.to_string()),
+            generation: to.map_or(0, |(_, generation)| generation.0),
         }));
     }
 

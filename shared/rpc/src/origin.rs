@@ -109,12 +109,13 @@ impl GatewayStream {
 }
 
 /// Who an origin says it is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OriginIdentity {
     /// Its name.
     pub node: NodeId,
-    /// Its incarnation: higher after each start.
-    pub generation: Generation,
+    /// Its incarnation, as it is when a gateway comes: higher after each start, and after its
+    /// rooms were taken over.
+    pub generation: Arc<dyn Fn() -> Generation + Send + Sync>,
     /// The channel that it is the origin of.
     pub channel: Channel,
     /// Its build, for logs.
@@ -140,7 +141,6 @@ pub fn service<O: Origin>(
 }
 
 /// Accepts streams. Made by [`service`].
-#[derive(Debug)]
 pub struct LinkService<O> {
     identity: OriginIdentity,
     origin: Arc<O>,
@@ -232,7 +232,7 @@ fn hello_batch(identity: &OriginIdentity) -> Batch {
     let mut batch = Batch::new();
     batch.push(pb::from_origin_item::Item::Hello(pb::OriginHello {
         node: identity.node.to_string(),
-        generation: identity.generation.0,
+        generation: (identity.generation)().0,
         build: identity.build.to_owned(),
     }));
     batch

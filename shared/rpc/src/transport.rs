@@ -1,5 +1,13 @@
 //! How services reach each other: gRPC over TCP, or over memory inside one process. Both carry
 //! the same HTTP/2, so there is one code path above.
+//!
+//! A name is resolved by the process's [`Resolver`], if one is given: each address of it has a
+//! channel of its own, and only addresses that answered a probe are used. Without one the system
+//! resolves names, at each connect.
+
+mod named;
+mod names;
+mod set;
 
 use std::io;
 use std::pin::Pin;
@@ -7,11 +15,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use chassis::resolve::Resolver;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint as TonicEndpoint};
+
+pub use named::Named;
+pub use names::Names;
+pub use set::EndpointSet;
 
 /// Bytes that each direction of an in-memory connection buffers.
 const MEMORY_BUFFER: usize = 256 * 1024;
@@ -27,6 +41,9 @@ pub const MAX_RPC_MESSAGE: usize = 16 * 1024 * 1024;
 pub enum Endpoint {
     /// `http://host:port`.
     Tcp(Arc<str>),
+    /// `http://host:port` or `http://_service._tcp.domain`, whose addresses are followed. Made by
+    /// [`Endpoint::resolved_by`].
+    Named(Named),
     /// A service in this process.
     Memory(MemoryConnector),
 }
@@ -37,7 +54,21 @@ pub enum ConnectError {
     /// The address is no URI.
     #[error("{0:?} is not an address; it should look like http://host:port")]
     Address(Arc<str>),
-    /// No connection within the deadline, or refused.
+    /// Nothing within the deadline.
+    #[error("no connection to {endpoint} within {deadline:?}")]
+    Late {
+        /// Where to.
+        endpoint: String,
+        /// How long it had.
+        deadline: Duration,
+    },
+    /// No address of the name took a probe within the deadline, or there is none.
+    #[error("no address of {endpoint} answers")]
+    NoAddress {
+        /// Where to.
+        endpoint: String,
+    },
+    /// The connection failed, or was refused.
     #[error("cannot connect to {endpoint}")]
     Connect {
         /// Where to.
@@ -54,25 +85,35 @@ impl Endpoint {
         Self::Tcp(address.into())
     }
 
-    /// Connects within `deadline`.
+    /// The same endpoint, with its host resolved by `resolver`, if it is a name. An address, a
+    /// local name and what is in this process stay as they are.
+    #[must_use]
+    pub fn resolved_by(self, resolver: &Resolver) -> Self {
+        let named = match &self {
+            Self::Tcp(address) => Named::of(address, resolver),
+            Self::Named(_) | Self::Memory(_) => None,
+        };
+        named.map_or(self, Self::Named)
+    }
+
+    /// Every place that this endpoint stands for: one for each healthy address of a name, or
+    /// else itself.
+    pub fn all(&self) -> EndpointSet {
+        EndpointSet::of(self)
+    }
+
+    /// Connects within `deadline`; to one address of a name, another one after each failure.
     ///
     /// # Errors
     /// [`ConnectError`], with the address.
     pub async fn connect(&self, deadline: Duration) -> Result<Channel, ConnectError> {
-        let failed = |source| ConnectError::Connect {
-            endpoint: self.to_string(),
-            source,
-        };
         match self {
-            Self::Tcp(address) => TonicEndpoint::from_shared(address.to_string())
-                .map_err(|_| ConnectError::Address(address.clone()))?
-                .connect_timeout(deadline)
-                .tcp_nodelay(true)
-                .initial_stream_window_size(1 << 20)
-                .initial_connection_window_size(1 << 22)
-                .connect()
-                .await
-                .map_err(failed),
+            Self::Tcp(address) => {
+                let to = TonicEndpoint::from_shared(address.to_string())
+                    .map_err(|_| ConnectError::Address(address.clone()))?;
+                dial(to, address, deadline).await
+            }
+            Self::Named(named) => named.connect(deadline).await,
             Self::Memory(connector) => {
                 let connector = connector.clone();
                 TonicEndpoint::from_static("http://memory")
@@ -82,9 +123,36 @@ impl Endpoint {
                         async move { connector.connect().await.map(TokioIo::new) }
                     }))
                     .await
-                    .map_err(failed)
+                    .map_err(|source| ConnectError::Connect {
+                        endpoint: self.to_string(),
+                        source,
+                    })
             }
         }
+    }
+}
+
+/// Connects to `to`, which errors call `endpoint`. The deadline is for all of it, not for the
+/// socket alone.
+async fn dial(
+    to: TonicEndpoint,
+    endpoint: &str,
+    deadline: Duration,
+) -> Result<Channel, ConnectError> {
+    let to = to
+        .connect_timeout(deadline)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 22);
+    match timeout(deadline, to.connect()).await {
+        Ok(connected) => connected.map_err(|source| ConnectError::Connect {
+            endpoint: endpoint.to_owned(),
+            source,
+        }),
+        Err(_) => Err(ConnectError::Late {
+            endpoint: endpoint.to_owned(),
+            deadline,
+        }),
     }
 }
 
@@ -92,6 +160,7 @@ impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
+            Self::Named(named) => f.write_str(named.address()),
             Self::Memory(_) => f.write_str("memory"),
         }
     }

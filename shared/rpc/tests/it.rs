@@ -1,4 +1,4 @@
-//! The stream between gateways and an origin, over gRPC in memory.
+//! The stream between gateways and an origin, over gRPC in memory; and endpoints found by name.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,14 @@
 // The name that other crates know this one by.
 extern crate pixelrush_rpc as rpc;
 
+#[path = "../../chassis/tests/it/name_server.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of chassis, which use all of it"
+)]
+mod name_server;
+#[path = "it/names.rs"]
+mod names;
 #[path = "it/origin.rs"]
 mod origin;
 #[path = "it/streams.rs"]

@@ -2,34 +2,42 @@
 //!
 //! - [`track`]: the road, its checkpoints
 //! - `car`, `trig`: fixed-point motion
+//! - `racer`: a seat's car, and who drives it
 //! - `standing`: laps, finish, places
+//! - `settings`: what a mode may set
 //! - [`wire`]: what snapshots hold, and how a client reads them
 //! - [`pilot`]: drives a car by what a client sees
 //!
 //! A race waits for its players, counts down, runs, and is over when every car has finished or
-//! is out, [`FINISH_TIME`] after the first finisher, or at [`LAP_LIMIT`] a lap. A car whose
-//! player is away coasts to a stop, hinders nobody, and goes on when the player is back.
+//! is out, [`FINISH_TIME`] after the first finisher, or at [`LAP_LIMIT`] a lap.
+//!
+//! A car whose player is away coasts for a grace time and hinders nobody; then a bot drives it,
+//! until the player is back or has been away for too long. That car is out, as is one whose player
+//! left: it coasts to a stop and does not finish.
 
 mod car;
 pub mod pilot;
+mod racer;
+mod settings;
 mod standing;
 pub mod track;
 mod trig;
 pub mod wire;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use protocol::random::Random;
 use protocol::snapshot::View;
 use serde::{Deserialize, Serialize};
 
 use crate::game::{
-    Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, Setup, SetupError,
+    Departure, Game, GameEvent, GameKind, Priority, RestoreError, Seat, SeatInput, SeatResult,
+    Setup, SetupError, load, store,
 };
 use crate::room::ticks;
-use car::Car;
 pub use pilot::Pilot;
-use standing::Standing;
+use racer::Racer;
+use settings::Settings;
 pub use track::Track;
 pub use wire::{CarState, Phase, RaceState};
 
@@ -38,7 +46,9 @@ pub const KIND: GameKind = GameKind {
     name: "race",
     input_bits: 8,
     schema: wire::schema,
+    version: 1,
     create: |setup| Ok(Box::new(Race::new(setup)?)),
+    restore: |setup, bytes| Ok(Box::new(Race::restore(setup, bytes)?)),
 };
 
 /// Most cars.
@@ -49,50 +59,6 @@ pub const FINISH_TIME: Duration = Duration::from_secs(30);
 
 /// Longest race, for each lap.
 pub const LAP_LIMIT: Duration = Duration::from_secs(90);
-
-/// Distance between the rows of the starting grid, pixels.
-const GRID_ROW: i32 = 22;
-/// Of a grid place from the middle of the road, pixels.
-const GRID_SIDE: i32 = 11;
-
-/// Settings of a mode.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Settings {
-    laps: Laps,
-    /// From "all are here" to the start.
-    #[serde(with = "humantime_serde")]
-    countdown: Duration,
-    /// Longest wait for players to be here.
-    #[serde(with = "humantime_serde")]
-    join_wait: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            laps: Laps(2),
-            countdown: Duration::from_secs(3),
-            join_wait: Duration::from_secs(8),
-        }
-    }
-}
-
-/// 1 to 9.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u32")]
-struct Laps(u32);
-
-impl TryFrom<u32> for Laps {
-    type Error = String;
-
-    fn try_from(laps: u32) -> Result<Self, String> {
-        match laps {
-            1..=9 => Ok(Self(laps)),
-            _ => Err(format!("expected 1 to 9 laps, not {laps}")),
-        }
-    }
-}
 
 /// What the race tells exactly once.
 #[derive(Debug, Serialize)]
@@ -105,6 +71,20 @@ enum RaceEvent {
     Lap { seat: Seat, lap: u32, tick: u32 },
     #[serde(rename = "race.finish")]
     Finish { seat: Seat, place: u32, ticks: u32 },
+    /// Its player was away for too long: it does not finish.
+    #[serde(rename = "race.out")]
+    Out { seat: Seat, tick: u32 },
+}
+
+/// What becomes of a car whose player is away, by ticks.
+#[derive(Debug, Clone, Copy)]
+struct AwayRules {
+    /// For so long it coasts; then a bot drives.
+    grace: u32,
+    /// After so long it is out.
+    limit: u32,
+    /// Makes the bots.
+    seed: u64,
 }
 
 /// One race.
@@ -114,6 +94,7 @@ struct Race {
     laps: u32,
     countdown: u32,
     join_until: u32,
+    away: AwayRules,
     tick: u32,
     phase: Phase,
     /// While players are waited for it moves on.
@@ -124,16 +105,15 @@ struct Race {
     racers: Vec<Racer>,
 }
 
-/// A seat's car and how it does.
-#[derive(Debug, Clone)]
-struct Racer {
-    car: Car,
-    /// The segment of the centre line where it was last.
-    segment: usize,
-    standing: Standing,
-    present: bool,
-    joined: bool,
-    left: bool,
+/// What of a [`Race`] changes.
+#[derive(Serialize, Deserialize)]
+struct Saved<'a> {
+    tick: u32,
+    phase: Phase,
+    start_tick: u32,
+    all_here: bool,
+    deadline: u32,
+    racers: Cow<'a, [Racer]>,
 }
 
 impl Race {
@@ -142,23 +122,20 @@ impl Race {
             let problem = format!("a race has 1 to {CARS} seats, not {}", setup.seats.len());
             return Err(SetupError::new("seats", problem));
         }
-        let settings: Settings = setup.parse_settings()?;
-        for (field, time) in [
-            ("settings.countdown", settings.countdown),
-            ("settings.join_wait", settings.join_wait),
-        ] {
-            if time > Duration::from_secs(60) {
-                return Err(SetupError::new(field, "at most 60s"));
-            }
-        }
+        let settings = Settings::of(setup)?;
         let track = Track::harbour();
-        let racers = grid(&track, setup.seats.len(), setup.seed);
-        let laps = settings.laps.0;
+        let racers = racer::grid(&track, setup.seats.len(), setup.seed);
+        let laps = settings.laps();
         Ok(Self {
             track,
             laps,
             countdown: ticks(settings.countdown),
             join_until: ticks(settings.join_wait),
+            away: AwayRules {
+                grace: ticks(settings.away_grace),
+                limit: ticks(settings.away_limit),
+                seed: setup.seed,
+            },
             tick: 0,
             phase: Phase::Countdown,
             start_tick: ticks(settings.countdown) + 1,
@@ -168,10 +145,28 @@ impl Race {
         })
     }
 
+    fn restore(setup: &Setup, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let new = Self::new(setup)?;
+        let saved: Saved<'_> = load("a race", bytes)?;
+        let on_track = |racer: &Racer| racer.segment < new.track.points.len();
+        if saved.racers.len() != new.racers.len() || !saved.racers.iter().all(on_track) {
+            return Err(RestoreError::Damaged("cars of a race"));
+        }
+        Ok(Self {
+            tick: saved.tick,
+            phase: saved.phase,
+            start_tick: saved.start_tick,
+            all_here: saved.all_here,
+            deadline: saved.deadline,
+            racers: saved.racers.into_owned(),
+            ..new
+        })
+    }
+
     fn count_down(&mut self, events: &mut Vec<GameEvent>) {
         if !self.all_here {
             self.start_tick = self.tick + self.countdown;
-            let joined = |racer: &Racer| racer.joined || racer.left;
+            let joined = |racer: &Racer| racer.has_joined() || racer.is_out();
             self.all_here = self.racers.iter().all(joined) || self.tick >= self.join_until;
         }
         if self.all_here && self.tick >= self.start_tick {
@@ -181,12 +176,19 @@ impl Race {
         }
     }
 
+    fn mind_absences(&mut self, events: &mut Vec<GameEvent>) {
+        let tick = self.tick;
+        for (index, racer) in self.racers.iter_mut().enumerate() {
+            if racer.mind_absence(tick, &self.away, index as u64) {
+                let seat = Seat(index as u16);
+                events.push(GameEvent::to_all(&RaceEvent::Out { seat, tick }));
+            }
+        }
+    }
+
     fn drive(&mut self, inputs: &[SeatInput]) {
         for (racer, input) in self.racers.iter_mut().zip(inputs) {
-            let bits = match racer.is_driven() {
-                true => input.bits,
-                false => 0,
-            };
+            let bits = racer.input(self.tick, input.bits, &self.track);
             let before = racer.car.place();
             let located = self.track.locate(before, racer.segment);
             racer.segment = located.segment;
@@ -206,7 +208,7 @@ impl Race {
     fn count_laps(&mut self, before: &[track::Place], events: &mut Vec<GameEvent>) {
         for (index, from) in before.iter().enumerate() {
             let racer = &mut self.racers[index];
-            if racer.standing.is_finished() || racer.left {
+            if racer.standing.is_finished() || racer.is_out() {
                 continue;
             }
             let to = racer.car.place();
@@ -248,53 +250,18 @@ impl Race {
     }
 }
 
-impl Racer {
-    /// Whether its player acts on it: else it coasts and touches nobody.
-    fn is_driven(&self) -> bool {
-        self.present && !self.left && !self.standing.is_finished()
-    }
-}
-
-/// Cars on the grid, in an order drawn from the seed.
-fn grid(track: &Track, count: usize, seed: u64) -> Vec<Racer> {
-    let mut random = Random::new(seed);
-    let mut boxes: Vec<i32> = (0..count as i32).collect();
-    for index in (1..count).rev() {
-        boxes.swap(index, random.below(index as u64 + 1) as usize);
-    }
-    let racer = |grid_box: i32| {
-        let behind = GRID_ROW * (grid_box / 2 + 1);
-        let aside = GRID_SIDE * (2 * (grid_box % 2) - 1);
-        // The straight before the start runs along the x axis.
-        let (place, _) = track.ahead(0, -behind, aside);
-        let car = Car::at(place, 0);
-        Racer {
-            segment: track.locate(car.place(), 0).segment,
-            car,
-            standing: Standing::default(),
-            present: false,
-            joined: false,
-            left: false,
-        }
-    };
-    boxes.into_iter().map(racer).collect()
-}
-
 impl Game for Race {
     fn join(&mut self, seat: Seat) {
-        let racer = &mut self.racers[seat.index()];
-        racer.present = true;
-        racer.joined = true;
+        self.racers[seat.index()].join();
     }
 
     fn leave(&mut self, seat: Seat, departure: Departure) {
-        let racer = &mut self.racers[seat.index()];
-        racer.present = false;
-        racer.left |= departure == Departure::Left;
+        self.racers[seat.index()].leave(self.tick, departure);
     }
 
     fn step(&mut self, inputs: &[SeatInput], events: &mut Vec<GameEvent>) {
         self.tick += 1;
+        self.mind_absences(events);
         if self.phase == Phase::Countdown {
             self.count_down(events);
         }
@@ -307,26 +274,30 @@ impl Game for Race {
             return;
         }
         self.count_laps(&before, events);
-        let done = |racer: &Racer| racer.left || racer.standing.is_finished();
+        let done = |racer: &Racer| racer.is_out() || racer.standing.is_finished();
         if self.racers.iter().all(done) || self.tick >= self.deadline {
             self.phase = Phase::Over;
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        store(&Saved {
+            tick: self.tick,
+            phase: self.phase,
+            start_tick: self.start_tick,
+            all_here: self.all_here,
+            deadline: self.deadline,
+            racers: Cow::Borrowed(&self.racers),
+        })
     }
 
     fn encode(&self, view: &mut View) {
         wire::put_globals(view, self.phase, self.start_tick, self.laps);
         for (place, index) in self.order().into_iter().enumerate() {
             let racer = &self.racers[index];
-            let state = wire::CarState {
-                x: (racer.car.x >> 8).max(0) as u32,
-                y: (racer.car.y >> 8).max(0) as u32,
-                heading: u32::from(racer.car.heading >> 6),
-                speed: racer.car.speed(),
-                lap: racer.standing.lap_being_driven().min(self.laps),
-                place: place as u32 + 1,
-                finished: racer.standing.is_finished(),
-                away: !racer.present,
-            };
+            let mut state = racer.state();
+            state.lap = state.lap.min(self.laps);
+            state.place = place as u32 + 1;
             state.put(view, index);
         }
     }

@@ -15,7 +15,8 @@ use protocol::snapshot::{Field, Schema, View};
 use serde::{Deserialize, Serialize};
 
 use crate::game::{
-    Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, Setup, SetupError,
+    Departure, Game, GameEvent, GameKind, Priority, RestoreError, Seat, SeatInput, SeatResult,
+    Setup, SetupError, load, store,
 };
 use crate::room::ticks;
 
@@ -25,7 +26,9 @@ pub const KIND: GameKind = GameKind {
     // The least that there may be; nothing reads it.
     input_bits: 1,
     schema,
+    version: 1,
     create: |setup| Ok(Box::new(Relay::new(setup)?)),
+    restore: |setup, bytes| Ok(Box::new(Relay::restore(setup, bytes)?)),
 };
 
 /// Most members.
@@ -86,7 +89,7 @@ enum RelayEvent<'a> {
     Host { seat: Seat },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Presence {
     /// Has never been here.
     Expected,
@@ -97,7 +100,7 @@ enum Presence {
 }
 
 /// One room.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Relay {
     tick: u32,
     ends_tick: u32,
@@ -123,6 +126,16 @@ impl Relay {
             host: None,
             over: false,
         })
+    }
+
+    fn restore(setup: &Setup, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let new = Self::new(setup)?;
+        let saved: Self = load("a relay room", bytes)?;
+        let is_seat = |seat: Seat| seat.index() < new.members.len();
+        if saved.members.len() != new.members.len() || !saved.host.is_none_or(is_seat) {
+            return Err(RestoreError::Damaged("seats of a relay room"));
+        }
+        Ok(saved)
     }
 
     fn is_present(&self, seat: Seat) -> bool {
@@ -192,6 +205,10 @@ impl Game for Relay {
         self.over |= self.tick >= self.ends_tick || self.has_emptied();
     }
 
+    fn save(&self) -> Vec<u8> {
+        store(self)
+    }
+
     fn encode(&self, view: &mut View) {
         view.set_global(0, self.host.map_or(NO_HOST, |host| u32::from(host.0)));
         view.set_global(1, self.ends_tick);
@@ -202,6 +219,11 @@ impl Game for Relay {
 
     fn interest(&self, _viewer: Seat, _entity: usize) -> Priority {
         Priority(1)
+    }
+
+    /// What members say to each other is theirs alone, and there is nothing else to see.
+    fn is_taped(&self) -> bool {
+        false
     }
 
     fn setup(&self) -> serde_json::Value {

@@ -113,3 +113,6 @@ mod input_frame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

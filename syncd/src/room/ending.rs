@@ -15,8 +15,7 @@ impl Room {
     pub(super) fn check_end(&mut self) {
         if self.over_at.is_none() && self.game.is_over() {
             self.over_at = Some(self.tick);
-            let result = tell::result(&self.setup.game.seats, &self.game.result());
-            let event = tell::ended(&result);
+            let event = tell::ended(&self.standings());
             self.tell(Audience::All, &event);
         }
         if self.members.iter().any(Member::is_present) {
@@ -45,10 +44,14 @@ impl Room {
         shown || over_for >= self.setup.rules.linger_ticks || self.members.iter().all(has_left)
     }
 
-    /// Tells those who are present that the room is gone.
+    pub(super) fn standings(&self) -> tell::RoomResult<'_> {
+        tell::result(&self.setup.game.seats, &self.game.result())
+    }
+
+    /// Tells those who listen that the room is gone.
     pub(super) fn close_channels(&self, reason: EndReason, out: &mut Vec<Output>) {
         for (index, member) in self.members.iter().enumerate() {
-            if let Some(claim) = member.present_claim() {
+            if let Some(claim) = member.listener() {
                 out.push(Output::CloseChannel {
                     seat: Seat(index as u16),
                     session: claim.session,

@@ -3,18 +3,20 @@
 use bytes::Bytes;
 use protocol::attach::{Claim, Holder};
 use protocol::frame::{Ack, InputFrame, SnapshotHead};
-use protocol::id::{Channel, Epoch, SessionId, Tick};
+use protocol::id::{Channel, Epoch, InputSeq, Tick};
 use protocol::input::{InputQueue, InputRange};
-use protocol::log::{self, Attached, EventLog, LOG_LIMITS};
+use protocol::log::{self, Attached, EventLog, LOG_LIMITS, SavedLog};
 use protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::command::Attach;
+use super::durable::Trail;
 use super::say::Pace;
 use crate::game::{Departure, SeatInput};
 use crate::viewer::Viewer;
 
 /// Whether the player is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Presence {
     /// Has never been.
     Expected,
@@ -40,6 +42,24 @@ pub(super) struct Member {
     /// The log was full since the last step.
     pub(super) overflowed: bool,
     pub(super) said: Pace,
+    /// Whether somebody attached to this very room: not so in one that was restored, whose
+    /// players may be present nevertheless.
+    reachable: bool,
+    pub(super) trail: Trail,
+    inputs: InputQueue,
+    held: u32,
+    held_for: u32,
+}
+
+/// What of a [`Member`] is written down. The rest is about an attachment, and whoever attaches
+/// next begins without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedMember {
+    presence: Presence,
+    holder: Holder,
+    log: SavedLog,
+    lost: Option<InputRange>,
+    said: Pace,
     inputs: InputQueue,
     held: u32,
     held_for: u32,
@@ -57,10 +77,64 @@ impl Member {
             attached: None,
             overflowed: false,
             said: Pace::default(),
+            reachable: false,
+            trail: Trail::default(),
             inputs: InputQueue::new(input_limit),
             held: 0,
             held_for: 0,
         }
+    }
+
+    pub(super) fn save(&self) -> SavedMember {
+        SavedMember {
+            presence: self.presence,
+            holder: self.holder.clone(),
+            log: self.log.save(),
+            lost: self.lost,
+            said: self.said.clone(),
+            inputs: self.inputs.clone(),
+            held: self.held,
+            held_for: self.held_for,
+        }
+    }
+
+    /// `None` if no member can be like that.
+    pub(super) fn restore(saved: SavedMember) -> Option<Self> {
+        let SavedMember {
+            presence,
+            holder,
+            log,
+            lost,
+            said,
+            inputs,
+            held,
+            held_for,
+        } = saved;
+        if presence == Presence::Present && holder.current().is_none() {
+            return None;
+        }
+        Some(Self {
+            presence,
+            holder,
+            log: EventLog::restore(Channel::Room, LOG_LIMITS, log)?,
+            viewer: Viewer::default(),
+            lost,
+            attached: None,
+            overflowed: false,
+            said,
+            reachable: false,
+            trail: Trail::default(),
+            inputs,
+            held,
+            held_for,
+        })
+    }
+
+    /// Tells nothing more until somebody attaches. Presence stays.
+    pub(super) fn hang_up(&mut self) {
+        self.reachable = false;
+        self.attached = None;
+        self.viewer.reset();
     }
 
     pub(super) fn is_present(&self) -> bool {
@@ -72,12 +146,13 @@ impl Member {
         self.holder.current().copied().filter(|_| self.is_present())
     }
 
-    /// The session to send to, while there is one.
-    pub(super) fn session(&self) -> Option<SessionId> {
-        self.present_claim().map(|claim| claim.session)
+    /// Whom to send to, while there is somebody.
+    pub(super) fn listener(&self) -> Option<Claim> {
+        self.present_claim().filter(|_| self.reachable)
     }
 
-    pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) {
+    /// Gives whether the client goes on with what it had.
+    pub(super) fn attach(&mut self, attach: &Attach, input_limit: usize) -> bool {
         let mode = match self.presence {
             Presence::Expected => log::Attach::Fresh,
             _ => attach.mode,
@@ -86,13 +161,16 @@ impl Member {
         if !attached.recovered {
             // The client numbers its inputs anew.
             self.inputs = InputQueue::new(input_limit);
+            self.trail.restart(InputSeq(0));
             self.lost = None;
             self.overflowed = false;
         }
         self.holder.accept(attach.claim);
         self.presence = Presence::Present;
+        self.reachable = true;
         self.viewer.reset();
         self.attached = Some(attached);
+        attached.recovered
     }
 
     pub(super) fn detach(&mut self, departure: Departure) {
@@ -154,18 +232,37 @@ impl Member {
         SeatInput { bits, present }
     }
 
-    /// The head of the snapshot at `tick`. Nothing is journalled yet, so that every input that
-    /// was processed counts as durable.
-    pub(super) fn head(&self, tick: Tick) -> SnapshotHead {
+    /// The last input that was applied or reported.
+    pub(super) fn processed(&self) -> InputSeq {
+        self.inputs.processed()
+    }
+
+    /// Remembers what was processed with the step of `tick`, until it is confirmed.
+    pub(super) fn note_processed(&mut self, tick: Tick) {
+        self.trail.note(tick, self.inputs.processed());
+    }
+
+    /// Everything that was processed so far is durable.
+    pub(super) fn confirm_all(&mut self) {
+        self.trail.restart(self.inputs.processed());
+    }
+
+    /// The head of the snapshot at `tick`, in a room that waits for confirmation or in one in
+    /// which everything is durable at once.
+    pub(super) fn head(&self, tick: Tick, confirms: bool) -> SnapshotHead {
         let distance = self
             .viewer
             .baseline_tick()
             .map_or(0, |baseline| tick.0 - baseline.0);
+        let processed = self.inputs.processed();
         SnapshotHead {
             tick,
             distance,
-            processed: self.inputs.processed(),
-            durable_lag: 0,
+            processed,
+            durable_lag: match confirms {
+                true => self.trail.lag(processed),
+                false => 0,
+            },
             queued: self.inputs.queued().min(15) as u8,
         }
     }

@@ -5,9 +5,10 @@ use protocol::attach::Claim;
 use protocol::close::CloseCode;
 use protocol::control::ErrorMessage;
 use protocol::frame::Event;
-use protocol::id::SessionId;
+use protocol::id::{SessionId, Tick};
 use protocol::input::InputRange;
 use protocol::log::Attached;
+use serde::{Deserialize, Serialize};
 
 use super::SnapshotTarget;
 use crate::game::Seat;
@@ -84,6 +85,13 @@ pub enum Output {
         /// Which.
         range: InputRange,
     },
+    /// A piece of the room's tape is complete.
+    Segment {
+        /// The last tick that it covers.
+        until: Tick,
+        /// For [`crate::replay`].
+        bytes: Bytes,
+    },
     /// A connection cannot go on.
     CloseConnection {
         /// Whose.
@@ -109,7 +117,7 @@ pub enum Output {
 }
 
 /// Why a room is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     /// The game is over.
     Finished,

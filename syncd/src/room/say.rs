@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use protocol::control::{Data, ErrorCode, ErrorMessage};
 use protocol::id::Tick;
+use serde::{Deserialize, Serialize};
 
 use super::{Applied, Room, TICK_HZ};
 use crate::game::Seat;
@@ -13,7 +14,7 @@ const SAID_A_SECOND: usize = 10;
 
 /// When a seat has said what it said within the last second. Ticks are the clock, so that a room
 /// that is run again decides the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Pace(VecDeque<Tick>);
 
 impl Pace {
@@ -57,6 +58,9 @@ impl Room {
             let text = format!("room.say.to: no seat {seat}; this room has {seats}, from 0");
             let error = ErrorMessage::new(ErrorCode::BadField, text).field("to");
             return Applied::Unsaid(error.re("room.say"));
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.say(now, from, to, data);
         }
         let mut events = std::mem::take(&mut self.events);
         let said = self.game.say(from, to, data, &mut events);

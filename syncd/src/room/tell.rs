@@ -1,7 +1,7 @@
 //! The JSON that a room's clients get.
 
 use bytes::Bytes;
-use protocol::id::{PlayerId, RoomId, Tick};
+use protocol::id::{InputSeq, PlayerId, RoomId, Tick};
 use protocol::input::InputRange;
 use protocol::snapshot::Schema;
 use serde::Serialize;
@@ -21,7 +21,9 @@ pub(super) struct RoomState<'a> {
     pub(super) schema: &'a Schema,
     pub(super) setup: serde_json::Value,
     pub(super) seats: Vec<SeatState<'a>>,
-    /// Only once the game is over: the event that told it may be of a history that is gone.
+    /// Up to where the player's inputs are applied or reported: the client goes on from there.
+    pub(super) processed: InputSeq,
+    /// Only once the game is surely over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) result: Option<RoomResult<'a>>,
 }

@@ -1,11 +1,13 @@
 use protocol::attach::Claim;
-use protocol::frame::Steps;
+use protocol::frame::{Ack, InputFrame, Steps};
 use protocol::id::{Channel, Epoch, InputSeq, InstanceId, Offset, Position};
 use protocol::log;
 use protocol::snapshot::{Field, decode};
 
 use super::*;
-use crate::game::SeatSetup;
+use crate::game::{SeatSetup, load, store};
+
+mod durable;
 
 /// Shows each seat's input; an input of 7 tells an event, an input of 255 ends it.
 struct Probe {
@@ -17,11 +19,23 @@ const PROBE: GameKind = GameKind {
     name: "probe",
     input_bits: 8,
     schema: || Schema::new(4, vec![], vec![Field::new("bits", 8, 0)]).unwrap(),
+    version: 1,
     create: |setup| {
         Ok(Box::new(Probe {
             seats: vec![SeatInput::default(); setup.seats.len()],
             over: false,
         }))
+    },
+    restore: |setup, bytes| {
+        let inputs: Vec<(u32, bool)> = load("a probe", bytes)?;
+        let seat = |(bits, present): &(u32, bool)| SeatInput {
+            bits: *bits,
+            present: *present,
+        };
+        let mut seats: Vec<SeatInput> = inputs.iter().map(seat).collect();
+        let over = seats.pop().is_some_and(|last| last.present);
+        assert_eq!(seats.len(), setup.seats.len());
+        Ok(Box::new(Probe { seats, over }))
     },
 };
 
@@ -37,6 +51,11 @@ impl Game for Probe {
             }
             self.over |= input.bits == 255;
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let inputs = self.seats.iter().map(|seat| (seat.bits, seat.present));
+        store(&inputs.chain([(0, self.over)]).collect::<Vec<_>>())
     }
 
     fn encode(&self, view: &mut View) {
@@ -473,7 +492,7 @@ fn the_state_has_the_shape_that_clients_are_promised() {
             r#"{"room":"rm_0000000000000001","game":"probe","seat":0,"tick":1,"tick_hz":60,"#,
             r#""snapshot_every":3,"input_width":8,"schema":{"capacity":4,"globals":[],"#,
             r#""fields":[{"name":"bits","bits":8,"near":0}]},"setup":{},"seats":[{"seat":0,"#,
-            r#""player":"pl_0000000000000000","name":"P0","bot":false,"present":true}]}"#
+            r#""player":"pl_0000000000000000","name":"P0","bot":false,"present":true}],"processed":0}"#
         )
     );
 }

@@ -1,7 +1,10 @@
 //! What leaves a room, put into the batches of the streams that its players come by.
+//!
+//! Events and the end of a room are held until their tick is written down. The rest may go at
+//! once: snapshots are corrected by the next one, and that a channel stands tells nothing new.
 
 use bytes::Bytes;
-use protocol::id::SessionId;
+use protocol::id::{RoomId, SessionId};
 use rpc::origin::StreamId;
 
 use super::lines::Lines;
@@ -12,7 +15,7 @@ use crate::room::{Output, SnapshotTarget};
 /// Puts an output into the batches of the streams that its players come by.
 pub(super) fn deliver(
     lines: &mut Lines,
-    attached: &[Option<(StreamId, SessionId)>],
+    (room, attached): (RoomId, &[Option<(StreamId, SessionId)>]),
     output: Output,
     meters: &Meters,
 ) {
@@ -25,7 +28,7 @@ pub(super) fn deliver(
             attached,
             state,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream, room)) {
                 batch.attached(session, attempt, attached, state);
             }
         }
@@ -34,7 +37,7 @@ pub(super) fn deliver(
             session,
             event,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.reliable_of(stream, room)) {
                 batch.event(session, &event);
             }
         }
@@ -44,7 +47,7 @@ pub(super) fn deliver(
             attempt,
             code,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream, room)) {
                 batch.close_connection(session, attempt, code);
             }
         }
@@ -54,10 +57,12 @@ pub(super) fn deliver(
             attempt,
             reason,
         } => {
-            if let Some(batch) = stream(seat).and_then(|stream| lines.batch_of(stream)) {
+            if let Some(batch) = stream(seat).and_then(|stream| lines.reliable_of(stream, room)) {
                 batch.close_channel(session, attempt, reason.as_str());
             }
         }
+        // The worker keeps it.
+        Output::Segment { .. } => {}
         Output::InputsLost { range, .. } => {
             meters
                 .inputs_lost
@@ -68,7 +73,7 @@ pub(super) fn deliver(
             meters.snapshots_sent.increment(targets.len() as u64);
             let bytes = body.len() * targets.len();
             meters.snapshot_bytes.increment(bytes as u64);
-            fan_out(lines, &body, targets, stream);
+            fan_out(lines, room, &body, targets, stream);
         }
     }
 }
@@ -76,13 +81,14 @@ pub(super) fn deliver(
 /// One body for each stream that has any of the targets.
 fn fan_out(
     lines: &mut Lines,
+    room: RoomId,
     body: &Bytes,
     mut targets: Vec<SnapshotTarget>,
     stream: impl Fn(Seat) -> Option<StreamId>,
 ) {
     targets.sort_by_key(|(seat, _, _)| (stream(*seat), *seat));
     for group in targets.chunk_by(|one, other| stream(one.0) == stream(other.0)) {
-        if let Some(batch) = stream(group[0].0).and_then(|stream| lines.batch_of(stream)) {
+        if let Some(batch) = stream(group[0].0).and_then(|stream| lines.batch_of(stream, room)) {
             let targets = group.iter().map(|(_, session, head)| (*session, *head));
             batch.fanout(body.clone(), targets);
         }

@@ -1,12 +1,15 @@
 //! A room where it is hosted: with the streams that its players come by, and its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use engine::{MatchResult, Standing};
+use engine::{MatchResult, Seq, Standing};
 use protocol::id::SessionId;
 use rpc::origin::StreamId;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::survive::Frozen;
 use crate::game::{Seat, SeatResult};
 use crate::results::Ending;
 use crate::room::{Applied, Command, EndReason, Output, Room};
@@ -20,7 +23,28 @@ pub(super) struct Hosted {
     failed: Option<Failed>,
     /// Its end is on its way to the recorder.
     pub(super) reported: bool,
+    /// The entry that its end is written down by, once it is decided.
+    pub(super) decided_at: Option<Seq>,
+    /// Commands since the last entry, where they are journalled.
+    taken: Option<Vec<Command>>,
+    motion: Motion,
+    /// Until then its players may come back as if nothing had happened: it was another node's.
+    pub(super) return_by: Option<Instant>,
 }
+
+/// Whether it steps.
+#[derive(Debug)]
+enum Motion {
+    Steps,
+    /// Is to stand still after the next entry.
+    Stopping(oneshot::Sender<Frozen>),
+    /// Stands still: it is being handed over.
+    Frozen,
+}
+
+/// How long players of a room that was another node's have to come here before they count as
+/// away. Their gateways bring them within a fraction of a second.
+const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether the players of a room that failed know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +54,16 @@ enum Failed {
 }
 
 impl Hosted {
-    pub(super) fn new(room: Room) -> Self {
+    pub(super) fn new(room: Room, is_adopted: bool, is_journalled: bool) -> Self {
         Self {
             attached: vec![None; room.setup().game.seats.len()],
             room,
             failed: None,
             reported: false,
+            decided_at: None,
+            taken: is_journalled.then(Vec::new),
+            motion: Motion::Steps,
+            return_by: is_adopted.then(|| Instant::now() + RETURN_WITHIN),
         }
     }
 
@@ -44,8 +72,72 @@ impl Hosted {
         self.failed.is_some()
     }
 
+    /// Whether it takes commands.
+    pub(super) fn is_running(&self) -> bool {
+        !self.has_failed() && !self.is_frozen()
+    }
+
+    /// Whether it stands still, because it is being handed over.
+    pub(super) fn is_frozen(&self) -> bool {
+        matches!(self.motion, Motion::Frozen)
+    }
+
+    /// It stands still after the next entry.
+    pub(super) fn freeze(&mut self, reply: oneshot::Sender<Frozen>) {
+        self.motion = Motion::Stopping(reply);
+    }
+
+    /// If it is to stand still: it does from now on, and this is who is told.
+    pub(super) fn stop(&mut self) -> Option<oneshot::Sender<Frozen>> {
+        match std::mem::replace(&mut self.motion, Motion::Steps) {
+            Motion::Stopping(reply) => {
+                self.motion = Motion::Frozen;
+                Some(reply)
+            }
+            other => {
+                self.motion = other;
+                None
+            }
+        }
+    }
+
+    /// It goes on.
+    pub(super) fn thaw(&mut self) {
+        self.motion = Motion::Steps;
+    }
+
+    /// Commands since the last call.
+    pub(super) fn take_commands(&mut self) -> impl Iterator<Item = Command> + '_ {
+        self.taken.iter_mut().flat_map(|taken| taken.drain(..))
+    }
+
+    /// Its players were sent away for a moment: they are on their way back.
+    pub(super) fn await_returns(&mut self) {
+        self.return_by = Some(Instant::now() + RETURN_WITHIN);
+    }
+
+    /// Players of a room that was another node's, who have not come in time, are away.
+    pub(super) fn expire_returns(&mut self, now: Instant) {
+        if self.return_by.take_if(|by| *by <= now).is_none() {
+            return;
+        }
+        let absent: Vec<Seat> = self
+            .attached
+            .iter()
+            .enumerate()
+            .filter(|(_, attached)| attached.is_none())
+            .map(|(index, _)| Seat(index as u16))
+            .collect();
+        absent.into_iter().for_each(|seat| self.detach(seat));
+    }
+
     /// Applies a command; `None` if the room has failed, or fails at it.
     pub(super) fn apply(&mut self, command: Command) -> Option<Applied> {
+        if let Some(taken) = &mut self.taken
+            && self.failed.is_none()
+        {
+            taken.push(command.clone());
+        }
         self.guarded(|room| room.apply(command))
     }
 

@@ -27,7 +27,8 @@ impl Worker {
             }
             Err(error) => error,
         };
-        let batch = self.lines.batch(link);
+        let room = self.sessions.get(&session).map(|(room, _)| *room);
+        let batch = self.lines.batch(link, room);
         batch.text(session, ServerMessage::Error(error).to_text());
     }
 }

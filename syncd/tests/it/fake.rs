@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
+use engine::leases::keeper::LeaseConfig;
 use engine::{BoxFuture, Engine, EngineError, MatchResult, Recorded, Results};
 use parking_lot::Mutex;
 use protocol::attach::Claim;
@@ -23,10 +24,10 @@ use rpc::pb::from_origin_item::Item;
 use rpc::pb::origin_client::OriginClient;
 use rpc::pb::rooms_client::RoomsClient;
 use rpc::pb::to_origin_item::Item as ToItem;
-use rpc::transport::{Endpoint, Incoming, memory};
+use rpc::transport::{Endpoint, Incoming, Names, memory};
 use serde_json::Value;
 use syncd::games::Games;
-use syncd::{Config, Parts};
+use syncd::{Announce, Config, Parts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -103,10 +104,58 @@ impl Node {
             engine,
             drain: drain.clone(),
             readiness: Readiness::new(),
+            announce: None,
+            names: Names::default(),
         };
         let syncd = syncd::build_with(parts, games);
         let serving = tokio::spawn(syncd.serve(Incoming::Memory(incoming)));
         let channel = Endpoint::Memory(connector).connect(PATIENCE).await.unwrap();
+        Self::around(drain, store, serving, channel)
+    }
+
+    /// A node among others on one store.
+    pub(crate) async fn start_shared(config: Config, engine: Engine, announce: Announce) -> Self {
+        let (connector, incoming) = memory();
+        let (incoming, endpoint) = (Incoming::Memory(incoming), Endpoint::Memory(connector));
+        Self::start_on(incoming, endpoint, config, engine, announce).await
+    }
+
+    /// The same, where the others can reach it.
+    pub(crate) async fn start_reachable(
+        config: Config,
+        engine: Engine,
+        lease: LeaseConfig,
+    ) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (incoming, to) = (Incoming::Tcp(listener), Endpoint::tcp(&endpoint));
+        let announce = Announce { endpoint, lease };
+        Self::start_on(incoming, to, config, engine, announce).await
+    }
+
+    async fn start_on(
+        incoming: Incoming,
+        endpoint: Endpoint,
+        config: Config,
+        mut engine: Engine,
+        announce: Announce,
+    ) -> Self {
+        let (drain, store) = (Drain::new(), Arc::new(Store::default()));
+        engine.results = store.clone();
+        let parts = Parts {
+            config,
+            engine,
+            drain: drain.clone(),
+            readiness: Readiness::new(),
+            announce: Some(announce),
+            names: Names::default(),
+        };
+        let serving = tokio::spawn(syncd::build(parts).serve(incoming));
+        let channel = endpoint.connect(PATIENCE).await.unwrap();
+        Self::around(drain, store, serving, channel)
+    }
+
+    fn around(drain: Drain, store: Arc<Store>, serving: JoinHandle<()>, channel: Channel) -> Self {
         Self {
             rooms: RoomsClient::new(channel.clone()),
             drain,
@@ -114,6 +163,15 @@ impl Node {
             serving,
             channel,
             gateways: AtomicUsize::new(1),
+        }
+    }
+
+    /// Opens a room, as soon as the node has its lease and its journal.
+    pub(crate) async fn open_when_ready(&self, room: u64, seats: u64, settings: &str) {
+        let began = Instant::now();
+        while let Err(status) = self.open(room, seats, settings).await {
+            assert!(began.elapsed() < PATIENCE, "{status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -195,7 +253,7 @@ impl Gateway {
         let Item::Hello(hello) = gateway.next().await else {
             panic!("the first item is hello");
         };
-        assert_eq!(hello.node, "syncd-1");
+        assert!(hello.node.starts_with("syncd-"), "{}", hello.node);
         gateway
     }
 
@@ -286,6 +344,7 @@ pub(crate) struct Client {
     /// Body lengths, in order.
     pub(crate) bodies: Vec<usize>,
     pub(crate) processed: u32,
+    pub(crate) durable: u32,
     /// Payloads of events that took effect.
     pub(crate) events: Vec<String>,
     next: u32,
@@ -307,6 +366,7 @@ impl Client {
             newest: 0,
             bodies: Vec::new(),
             processed: 0,
+            durable: 0,
             events: Vec::new(),
             next: 1,
         }
@@ -405,6 +465,7 @@ impl Client {
                 let view = decode(schema, baseline, &snapshot.body).unwrap();
                 self.newest = snapshot.head.tick.0;
                 self.processed = snapshot.head.processed.0;
+                self.durable = self.processed - snapshot.head.durable_lag;
                 self.bodies.push(snapshot.body.len());
                 self.views.insert(self.newest, view);
                 true

@@ -8,7 +8,9 @@ use protocol::log::Attach;
 use protocol::snapshot::{Schema, View};
 use rpc::pb::room_news::News;
 use syncd::Config;
-use syncd::game::{Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult};
+use syncd::game::{
+    Departure, Game, GameEvent, GameKind, Priority, Seat, SeatInput, SeatResult, load, store,
+};
 use syncd::games::Games;
 use tonic::Code;
 
@@ -173,6 +175,12 @@ const BOMB: GameKind = GameKind {
         assert_ne!(at, "create", "expected by the test");
         Ok(Box::new(Bomb { at, steps: 0 }))
     },
+    version: 1,
+    restore: |setup, bytes| {
+        let at = setup.settings.clone();
+        let steps = load("a bomb", bytes)?;
+        Ok(Box::new(Bomb { at, steps }))
+    },
 };
 
 impl Bomb {
@@ -199,6 +207,10 @@ impl Game for Bomb {
     fn step(&mut self, _inputs: &[SeatInput], _events: &mut Vec<GameEvent>) {
         self.steps += 1;
         assert!(self.steps < 10 || self.at != "step", "expected by the test");
+    }
+
+    fn save(&self) -> Vec<u8> {
+        store(&self.steps)
     }
 
     fn encode(&self, _view: &mut View) {}

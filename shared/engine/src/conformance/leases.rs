@@ -87,6 +87,7 @@ async fn a_lease_that_is_not_renewed_vanishes_by_itself(leases: &dyn Leases, ttl
     let node = record("silent", NodeKind::Gateway, 1);
     renew(leases, &node, ttl).await;
     let renewed_at = Instant::now();
+    until_watched(leases, NodeKind::Gateway, ttl, from_ref(&node)).await;
     until_watched(leases, NodeKind::Gateway, ttl * 10, &[]).await;
     assert!(renewed_at.elapsed() >= ttl.mul_f64(0.9), "it ended early");
     assert_eq!(list(leases, NodeKind::Gateway).await, []);
@@ -108,6 +109,7 @@ async fn an_older_generation_is_refused_after_the_lease_ended(leases: &dyn Lease
     let new = record("woken", NodeKind::Syncd, 2);
     let old = record("woken", NodeKind::Syncd, 1);
     renew(leases, &new, ttl).await;
+    until_watched(leases, NodeKind::Syncd, ttl, from_ref(&new)).await;
     until_watched(leases, NodeKind::Syncd, ttl * 10, &[]).await;
     assert_fenced(leases.renew(&old, ttl).await);
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::id::RoomId;
 
-use crate::journals::{Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written};
+use crate::journals::{
+    Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written, check_limits, not_sealed,
+};
 use crate::leases::Incarnation;
 use crate::{BoxFuture, EngineError};
 
@@ -74,19 +76,22 @@ impl MemoryJournals {
         })
     }
 
-    fn estate_now(&self, who: &Incarnation) -> Estate {
+    fn estate_now(&self, who: &Incarnation) -> Result<Estate, EngineError> {
         let journals = self.journals.lock();
         let Some(journal) = journals.get(who) else {
-            return Estate::default();
+            return Ok(Estate::default());
         };
+        if journal.sealed_by.is_none() {
+            return Err(not_sealed(who));
+        }
         let checkpoints = journal.checkpoints.iter();
         let entries = journal.entries.iter();
-        Estate {
+        Ok(Estate {
             checkpoints: checkpoints
                 .map(|(room, bytes)| (*room, bytes.clone()))
                 .collect(),
             entries: entries.map(|(seq, bytes)| (*seq, bytes.clone())).collect(),
-        }
+        })
     }
 }
 
@@ -147,6 +152,9 @@ impl Journals for MemoryJournals {
         first: Seq,
         entries: &'a [Bytes],
     ) -> BoxFuture<'a, Result<Written, EngineError>> {
+        if let Err(refused) = check_limits(entries) {
+            return Box::pin(ready(Err(refused)));
+        }
         self.with(who, |journal| journal.append(first, entries))
     }
 
@@ -167,7 +175,7 @@ impl Journals for MemoryJournals {
     }
 
     fn estate<'a>(&'a self, who: &'a Incarnation) -> BoxFuture<'a, Result<Estate, EngineError>> {
-        Box::pin(ready(Ok(self.estate_now(who))))
+        Box::pin(ready(self.estate_now(who)))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<JournalInfo>, EngineError>> {

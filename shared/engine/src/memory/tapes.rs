@@ -57,7 +57,9 @@ impl Tapes for MemoryTapes {
 
     fn read(&self, room: RoomId, after: Tick) -> BoxFuture<'_, Result<Vec<Segment>, EngineError>> {
         let tapes = self.tapes.lock();
-        let segments = tapes.get(&room).map(|tape| {
+        let tape = tapes.get(&room);
+        let tape = tape.filter(|tape| tape.keep_until > Instant::now());
+        let segments = tape.map(|tape| {
             let later = tape.segments.range(Tick(after.0.saturating_add(1))..);
             let segment = |(until, bytes): (&Tick, &Bytes)| Segment {
                 until: *until,

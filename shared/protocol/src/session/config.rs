@@ -21,7 +21,8 @@ pub struct SessionConfig {
     pub backoff_limit: Duration,
     /// Bits of one step of input.
     pub input_width: u8,
-    /// Most steps of input kept for a resume.
+    /// Most steps of input kept until they are durable. They are few while the server writes them
+    /// down as they come; the default has room for a minute in which it cannot, at 60 a second.
     pub input_limit: usize,
 }
 
@@ -35,7 +36,7 @@ impl Default for SessionConfig {
             backoff: Duration::from_millis(100),
             backoff_limit: Duration::from_secs(5),
             input_width: 8,
-            input_limit: 600,
+            input_limit: 3_600,
         }
     }
 }

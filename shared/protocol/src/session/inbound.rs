@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::{SNAPSHOTS_KEPT, Session, SessionEvent, State};
 use crate::control::{ChannelAttached, ChannelClosed, ErrorMessage, ServerMessage, Welcome};
 use crate::cursor::Arrival;
@@ -62,7 +65,6 @@ impl Session {
         let mut link = Link::client(config, self.random.next_u64(), now);
         link.set_active(now, self.room.is_some());
         self.link = Some(link);
-        self.inputs.rewind();
         if self.room.is_none() {
             self.tell_restored(now);
         }
@@ -83,10 +85,11 @@ impl Session {
         if attached.ch == Channel::Room {
             self.room_attached = true;
             self.snapshots.clear();
-            if goes_on {
-                self.inputs.rewind();
-            } else {
-                self.drop_inputs();
+            match goes_on {
+                true => self
+                    .inputs
+                    .handle_attached(processed(attached.state.as_deref())),
+                false => self.drop_inputs(),
             }
             if let Some(link) = &mut self.link {
                 link.set_active(now, true);
@@ -147,12 +150,21 @@ impl Session {
             self.snapshots.pop_front();
         }
         self.snapshots.push_back(snapshot.head.tick);
-        let durable = snapshot
-            .head
-            .processed
-            .0
-            .saturating_sub(snapshot.head.durable_lag);
-        self.inputs.handle_durable(now, InputSeq(durable));
+        let head = &snapshot.head;
+        let durable = InputSeq(head.processed.0.saturating_sub(head.durable_lag));
+        self.inputs.handle_snapshot(now, head.processed, durable);
         self.events.push_back(SessionEvent::Snapshot(snapshot));
     }
+}
+
+/// As the room channel's `state` has it, of servers that say so.
+#[derive(Deserialize)]
+struct RoomState {
+    processed: InputSeq,
+}
+
+/// What the room has of this client's inputs.
+fn processed(state: Option<&RawValue>) -> Option<InputSeq> {
+    let state: RoomState = serde_json::from_str(state?.get()).ok()?;
+    Some(state.processed)
 }

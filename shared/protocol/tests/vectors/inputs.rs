@@ -78,15 +78,16 @@ fn queue_row(name: &str, limit: usize, steps: &[Room]) -> Value {
 enum Client {
     Push(u32),
     Transmit,
-    Durable(u32),
-    Rewind,
+    /// Up to where steps are applied, and durable.
+    Snapshot(u32, u32),
+    Attach(Option<u32>),
     Wait(u64),
 }
-use Client::{Durable, Push, Rewind, Transmit, Wait};
+use Client::{Attach, Push, Snapshot, Transmit, Wait};
 
 pub(super) fn window() -> Vec<Value> {
     let resend = RESEND_INPUT_AFTER.as_millis() as u64;
-    let rows: [(&str, usize, &[Client]); 6] = [
+    let rows: [(&str, usize, &[Client]); 9] = [
         (
             "steps go out once",
             100,
@@ -126,16 +127,63 @@ pub(super) fn window() -> Vec<Value> {
             ],
         ),
         (
-            "what is not durable goes out again after a resume",
+            "what is not durable goes out again to a room that does not say what it has",
             100,
             &[
                 Push(1),
                 Push(2),
                 Push(3),
                 Transmit,
-                Durable(2),
-                Rewind,
+                Snapshot(3, 2),
+                Attach(None),
                 Transmit,
+            ],
+        ),
+        (
+            "a room that says what it has gets the rest",
+            100,
+            &[
+                Push(1),
+                Push(2),
+                Push(3),
+                Transmit,
+                Snapshot(2, 0),
+                Attach(Some(2)),
+                Transmit,
+            ],
+        ),
+        (
+            "a room that fell back gets it again, but nothing that was durable",
+            100,
+            &[
+                Push(1),
+                Push(2),
+                Push(3),
+                Transmit,
+                Snapshot(3, 1),
+                Attach(Some(2)),
+                Transmit,
+                Attach(Some(0)),
+                Transmit,
+                Attach(Some(9)),
+                Transmit,
+            ],
+        ),
+        (
+            "what the room has is not sent again while it is not durable",
+            100,
+            &[
+                Push(1),
+                Push(2),
+                Push(3),
+                Transmit,
+                Snapshot(2, 0),
+                Wait(resend),
+                Transmit,
+                Snapshot(3, 0),
+                Wait(resend),
+                Transmit,
+                Snapshot(3, 3),
             ],
         ),
         (
@@ -149,10 +197,10 @@ pub(super) fn window() -> Vec<Value> {
                 Transmit,
                 Wait(1),
                 Transmit,
-                Durable(1),
+                Snapshot(1, 1),
                 Wait(resend),
                 Transmit,
-                Durable(2),
+                Snapshot(2, 2),
                 Wait(resend),
                 Transmit,
             ],
@@ -165,7 +213,14 @@ pub(super) fn window() -> Vec<Value> {
         (
             "a confirmation of what was never pushed is ignored",
             100,
-            &[Push(1), Transmit, Durable(2), Durable(0), Rewind, Transmit],
+            &[
+                Push(1),
+                Transmit,
+                Snapshot(2, 2),
+                Snapshot(0, 0),
+                Attach(None),
+                Transmit,
+            ],
         ),
     ];
     rows.into_iter()
@@ -189,13 +244,13 @@ fn window_row(name: &str, limit: usize, steps: &[Client]) -> Value {
                     .map(|frame| json!({"first": frame.first, "steps": frame.steps.as_slice()}));
                 json!({"transmit": sent})
             }
-            Durable(seq) => {
-                window.handle_durable(now, InputSeq(seq));
-                json!({"durable": seq})
+            Snapshot(processed, durable) => {
+                window.handle_snapshot(now, InputSeq(processed), InputSeq(durable));
+                json!({"processed": processed, "durable": durable})
             }
-            Rewind => {
-                window.rewind();
-                json!({"rewind": true})
+            Attach(processed) => {
+                window.handle_attached(processed.map(InputSeq));
+                json!({"attach": processed})
             }
             Wait(millis) => {
                 now = now + std::time::Duration::from_millis(millis);

@@ -15,6 +15,7 @@ use protocol::id::{Channel, PlayerId, Position, SessionId};
 use protocol::link::{Link, LinkConfig, LinkEvent, Pace};
 use protocol::log::Attach;
 use protocol::time::Timestamp;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::origin::{FromOrigin, ToOrigin};
@@ -293,9 +294,11 @@ impl World {
                 position,
                 recovered,
                 state,
+                processed,
             } => {
                 if self.is_meant(gateway, channel, attempt) {
-                    self.pass_on_attached(gateway, channel, position, recovered, state);
+                    let state = serde_json::json!({"n": state, "processed": processed});
+                    self.pass_on_attached(gateway, channel, position, recovered, &state);
                 }
             }
             FromOrigin::Close { attempt, code } => {
@@ -323,14 +326,12 @@ impl World {
         channel: Channel,
         position: Position,
         recovered: bool,
-        state: Option<u64>,
+        state: &Value,
     ) {
         if let Some(request) = &mut self.gateways[gateway].uplinks[channel.index()].request {
             request.answered = true;
         }
-        let state = state.map(|number| {
-            RawValue::from_string(format!("{{\"n\":{number}}}")).expect("it is JSON")
-        });
+        let state = Some(RawValue::from_string(state.to_string()).expect("it is JSON"));
         let attached = ChannelAttached {
             ch: channel,
             epoch: position.epoch,

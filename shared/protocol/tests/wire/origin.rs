@@ -1,6 +1,6 @@
 //! An origin: the log of one player, and for the room the player's queue of inputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use protocol::attach::{Claim, Holder, Verdict};
@@ -9,6 +9,7 @@ use protocol::frame::{Ack, Frame, InputFrame, Snapshot, SnapshotHead};
 use protocol::id::{Channel, Epoch, InputSeq, Position, Tick};
 use protocol::input::{InputQueue, InputRange};
 use protocol::log::{Attach, EventLog, LogLimits};
+use protocol::random::Random;
 
 use super::pipe::{Message, Wire};
 use super::world::{Fault, World};
@@ -33,6 +34,7 @@ pub(super) enum FromOrigin {
         position: Position,
         recovered: bool,
         state: Option<u64>,
+        processed: Option<InputSeq>,
     },
     Frame(Bytes),
     Close {
@@ -87,13 +89,34 @@ pub(super) struct Origin {
     /// Every step that was applied, in order.
     pub(super) applied: Vec<u32>,
     tick: Tick,
-    /// What a crash of the room would not undo; behind by a snapshot.
-    durable: InputSeq,
+    /// The room at its last snapshots, the oldest first: that one is what a crash falls back to.
+    saved: VecDeque<Saved>,
+    /// The last step that was ever applied or reported in this history.
+    most: InputSeq,
+    /// How many snapshots what is durable lags behind.
+    durable_after: usize,
+    /// Whether the room says on an attach what it has of the inputs.
+    tells_processed: bool,
+}
+
+/// What a crash falls back to.
+#[derive(Debug, Clone)]
+struct Saved {
+    inputs: InputQueue,
+    applied: usize,
 }
 
 impl Origin {
-    pub(super) fn new(channel: Channel, limits: LogLimits) -> Self {
+    pub(super) fn new(channel: Channel, limits: LogLimits, random: &mut Random) -> Self {
+        let inputs = InputQueue::new(INPUT_LIMIT);
         Self {
+            saved: VecDeque::from([Saved {
+                inputs: inputs.clone(),
+                applied: 0,
+            }]),
+            most: InputSeq(0),
+            durable_after: 1 + random.below(30) as usize,
+            tells_processed: random.below(4) > 0,
             channel,
             log: EventLog::new(channel, Epoch(1), limits),
             limits,
@@ -102,17 +125,31 @@ impl Origin {
             holder: Holder::default(),
             stream: None,
             newest: BTreeMap::new(),
-            inputs: InputQueue::new(INPUT_LIMIT),
+            inputs,
             applied: Vec::new(),
             tick: Tick(0),
-            durable: InputSeq(0),
+        }
+    }
+
+    fn save(&mut self) {
+        self.most = self.most.max(self.inputs.processed());
+        self.saved.push_back(Saved {
+            inputs: self.inputs.clone(),
+            applied: self.applied.len(),
+        });
+        if self.saved.len() > self.durable_after {
+            self.saved.pop_front();
         }
     }
 
     fn snapshot(&mut self) -> Snapshot {
         self.tick.0 += 1;
         let processed = self.inputs.processed();
-        let durable = std::mem::replace(&mut self.durable, processed);
+        let durable = self
+            .saved
+            .front()
+            .map_or(processed, |saved| saved.inputs.processed());
+        self.save();
         Snapshot {
             head: SnapshotHead {
                 tick: self.tick,
@@ -126,7 +163,34 @@ impl Origin {
     }
 }
 
+impl Origin {
+    fn processed_to_tell(&self, fault: Option<Fault>) -> Option<InputSeq> {
+        match fault {
+            // As if nothing had been undone.
+            Some(Fault::FallBackUntold) => Some(self.most),
+            _ => self.tells_processed.then(|| self.inputs.processed()),
+        }
+    }
+}
+
 impl World {
+    /// The room's node dies, and another one goes on from what is durable. Events are durable
+    /// before they leave, so that none is undone.
+    pub(super) fn take_over_room(&mut self) {
+        let origin = &mut self.origins[Channel::Room.index()];
+        if let Some(saved) = origin.saved.front().cloned() {
+            origin.inputs = saved.inputs;
+            origin.applied.truncate(saved.applied);
+            origin.saved.clear();
+            origin.save();
+            self.work.take_overs += 1;
+        }
+        let of_room =
+            |(id, stream): (&u64, &Stream)| (stream.channel == Channel::Room).then_some(*id);
+        let streams: Vec<u64> = self.streams.iter().filter_map(of_room).collect();
+        streams.into_iter().for_each(|id| self.drop_stream(id));
+    }
+
     pub(super) fn origin_hears(&mut self, id: u64, message: ToOrigin) -> Result<(), String> {
         let channel = self.streams[&id].channel;
         let attached = self.origins[channel.index()].stream == Some(id);
@@ -194,7 +258,9 @@ impl World {
         let attached = origin.log.attach(mode, epoch);
         if !attached.recovered && self.fault != Some(Fault::InputNumbersSurvive) {
             origin.inputs = InputQueue::new(INPUT_LIMIT);
-            origin.durable = InputSeq(0);
+            origin.saved.clear();
+            origin.most = InputSeq(0);
+            origin.save();
         }
         let before = origin.holder.accept(claim);
         let elsewhere = origin.stream.replace(id).filter(|stream| *stream != id);
@@ -203,6 +269,7 @@ impl World {
             position: attached.position,
             recovered: attached.recovered,
             state: (!attached.recovered).then_some(origin.made),
+            processed: origin.processed_to_tell(self.fault),
         };
         self.work.attaches += 1;
         self.send_to_gateway(id, answer);

@@ -41,6 +41,8 @@ pub(super) enum Step {
     CutStream(usize),
     /// A stream between gateway and origin goes silent.
     HoleStream(usize),
+    /// The room's node dies; another one goes on from what was durable.
+    TakeOver,
     /// A gateway dies; a fresh one of the same name takes its place.
     Replace(usize),
     /// A gateway stops; what is sent to it waits.
@@ -82,6 +84,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => Just(Step::HoleSocket),
         2 => any_index().prop_map(Step::CutStream),
         1 => any_index().prop_map(Step::HoleStream),
+        1 => Just(Step::TakeOver),
         2 => (0usize..2).prop_map(Step::Replace),
         2 => (0usize..2).prop_map(Step::Freeze),
         2 => (0usize..2).prop_map(Step::Wake),

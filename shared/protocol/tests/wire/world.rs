@@ -26,6 +26,7 @@ pub(super) enum Fault {
     InputsRepeat,
     InputNumbersSurvive,
     AnswersMixed,
+    FallBackUntold,
 }
 
 /// How much was done of what should come to an end.
@@ -38,6 +39,7 @@ pub(super) struct Work {
     pub(super) connects: u64,
     pub(super) stale: u64,
     pub(super) lost_ranges: u64,
+    pub(super) take_overs: u64,
 }
 
 /// What schedules came by.
@@ -49,6 +51,7 @@ pub(super) struct Seen {
     overflows: bool,
     applied: bool,
     reconnects: bool,
+    take_overs: bool,
 }
 
 impl Seen {
@@ -59,12 +62,14 @@ impl Seen {
         self.overflows |= other.overflows;
         self.applied |= other.applied;
         self.reconnects |= other.reconnects;
+        self.take_overs |= other.take_overs;
     }
 
     pub(super) fn all(&self) -> bool {
         let seen = [self.resends, self.stale, self.lost_ranges];
         let more = [self.overflows, self.applied, self.reconnects];
-        seen.into_iter().chain(more).all(|seen| seen)
+        let all = seen.into_iter().chain(more).chain([self.take_overs]);
+        all.min() == Some(true)
     }
 }
 
@@ -98,10 +103,10 @@ impl World {
         Self {
             now: Timestamp(0),
             client: Client::new(random.next_u64(), fault),
+            origins: Channel::ALL.map(|channel| Origin::new(channel, limits, &mut random)),
             random,
             fault,
             gateways: Default::default(),
-            origins: Channel::ALL.map(|channel| Origin::new(channel, limits)),
             sockets: BTreeMap::new(),
             streams: BTreeMap::new(),
             work: Work::default(),
@@ -142,6 +147,7 @@ impl World {
             Step::Disturb(pipe, index, mischief) => self.disturb(pipe, index, mischief),
             Step::CutSocket | Step::HoleSocket => self.break_socket(step),
             Step::CutStream(index) | Step::HoleStream(index) => self.break_stream(index, step),
+            Step::TakeOver => self.take_over_room(),
             Step::Replace(gateway) => self.replace(gateway),
             Step::Freeze(gateway) => {
                 let now = self.now;
@@ -200,6 +206,7 @@ impl World {
             overflows: self.origins.iter().any(|origin| origin.overflows > 0),
             applied: !self.origins[Channel::Room.index()].applied.is_empty(),
             reconnects: self.work.connects > 2,
+            take_overs: self.work.take_overs > 0,
         }
     }
 

@@ -60,7 +60,7 @@ impl Rig {
         };
         let identity = OriginIdentity {
             node: "origin-1".parse().unwrap(),
-            generation: Generation(1),
+            generation: std::sync::Arc::new(|| Generation(1)),
             channel: Channel::Match,
             build: "test",
         };

@@ -1,5 +1,7 @@
 //! One car: fixed-point motion with a little drift.
 
+use serde::{Deserialize, Serialize};
+
 use super::track::Place;
 use super::trig::{self, ONE};
 
@@ -33,7 +35,7 @@ const TURN: i32 = 440;
 const FULL_TURN_AT: i32 = PIXEL / 2;
 
 /// A car's motion. Positions in 1/4096 px, velocities in 1/4096 px a tick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Car {
     pub(crate) x: i32,
     pub(crate) y: i32,

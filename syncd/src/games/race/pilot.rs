@@ -1,6 +1,8 @@
-//! Drives a car by what a client sees: for bots, load and tests.
+//! Drives a car by what a client sees: for bots, for players who are away, for load and tests.
+//! In integers, because a race that is run again has to come out the same.
 
 use protocol::random::Random;
+use serde::{Deserialize, Serialize};
 
 use super::car::{ACCELERATE, BRAKE, LEFT, RIGHT};
 use super::track::{Place, Track};
@@ -17,7 +19,7 @@ const BACK_OFF: u32 = 16;
 
 /// An autopilot. Pilots of different seeds differ a little in line and pace, so that a field of
 /// them spreads out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Pilot {
     random: Random,
     /// Pixels right of the centre line.

@@ -1,10 +1,12 @@
 //! How far a car has come. Checkpoints count in order only: who cuts a corner or turns around
 //! gains nothing.
 
+use serde::{Deserialize, Serialize};
+
 use super::track::{Place, Track};
 
 /// One car's progress.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Standing {
     /// Checkpoints passed, the start line at the start included.
     passed: u32,
@@ -13,7 +15,7 @@ pub(super) struct Standing {
     finish: Option<Finish>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Finish {
     place: u32,
     ticks: u32,

@@ -1,6 +1,7 @@
 use protocol::id::PlayerId;
 
 use super::pilot::Pilot;
+use super::standing::Standing;
 use super::*;
 use crate::game::SeatSetup;
 use crate::room::TICK_HZ;
@@ -59,7 +60,7 @@ fn pilot_race(race: &mut Race) -> Vec<String> {
                 let car = wire::CarState::of(&view, seat).unwrap();
                 inputs[seat] = SeatInput {
                     bits: pilot.drive(&race.track, &car),
-                    present: race.racers[seat].present,
+                    present: true,
                 };
             }
         }
@@ -184,6 +185,73 @@ fn a_car_whose_player_left_coasts_and_does_not_finish() {
     assert_eq!((last.seat, last.ticks), (Seat(2), None));
 }
 
+fn car_of(race: &Race, seat: usize) -> wire::CarState {
+    wire::CarState::of(&view(race), seat).unwrap()
+}
+
+#[test]
+fn a_car_whose_player_is_away_coasts_and_then_a_bot_drives_it_home() {
+    let mut race = race(2, r#"{"laps":1,"countdown":"0s"}"#);
+    step_all(&mut race, ACCELERATE, 60);
+    race.leave(Seat(1), Departure::Lost);
+    step_all(&mut race, ACCELERATE, 3 * TICK_HZ - 1);
+    let coasting = car_of(&race, 1);
+    assert_eq!((coasting.away, coasting.bot), (true, false));
+    assert!(coasting.speed < 8, "{coasting:?}");
+    step_all(&mut race, ACCELERATE, 2 * TICK_HZ);
+    let driven = car_of(&race, 1);
+    assert_eq!((driven.away, driven.bot), (true, true));
+    assert!(driven.speed > 8, "{driven:?}");
+    pilot_race(&mut race);
+    assert!(race.racers[1].standing.is_finished());
+}
+
+#[test]
+fn a_player_who_is_back_drives_at_once() {
+    let mut race = race(1, r#"{"countdown":"0s","away_grace":"0s"}"#);
+    race.leave(Seat(0), Departure::Lost);
+    step_all(&mut race, 0, 120);
+    let before = car_of(&race, 0);
+    assert!(before.bot && before.speed > 8, "{before:?}");
+    race.join(Seat(0));
+    step_all(&mut race, car::BRAKE, 1);
+    let after = car_of(&race, 0);
+    assert!(
+        !after.bot && !after.away && after.speed < before.speed,
+        "{after:?}"
+    );
+}
+
+#[test]
+fn who_is_away_for_too_long_does_not_finish_even_when_back() {
+    let settings = r#"{"laps":1,"countdown":"0s","away_limit":"5s"}"#;
+    let mut race = race(2, settings);
+    race.leave(Seat(1), Departure::Lost);
+    let events = step_all(&mut race, 0, 5 * TICK_HZ);
+    let last = events.last().unwrap();
+    assert_eq!(
+        &last.payload[..],
+        br#"{"e":"race.out","seat":1,"tick":300}"#
+    );
+    race.join(Seat(1));
+    let stopped = car_of(&race, 1);
+    step_all(&mut race, ACCELERATE, 3 * TICK_HZ);
+    let after = car_of(&race, 1);
+    assert_eq!((after.away, after.bot), (false, false));
+    assert!(after.speed <= stopped.speed);
+    pilot_race(&mut race);
+    let last = race.result()[1];
+    assert_eq!((last.seat, last.ticks), (Seat(1), None));
+}
+
+#[test]
+fn a_race_in_which_everybody_is_away_for_too_long_is_over() {
+    let mut race = race(2, r#"{"countdown":"0s","away_limit":"2s"}"#);
+    (0..2).for_each(|seat| race.leave(Seat(seat), Departure::Lost));
+    step_all(&mut race, 0, 2 * TICK_HZ);
+    assert!(race.is_over());
+}
+
 #[test]
 fn a_race_that_everybody_left_is_over_at_once() {
     let mut race = race(2, r#"{"countdown":"0s"}"#);
@@ -220,6 +288,11 @@ fn wrong_settings_are_named() {
         (r#"{"laps":"x"}"#, "settings.laps: "),
         (r#"{"countdown":"soon"}"#, "settings.countdown: "),
         (r#"{"countdown":"2h"}"#, "settings.countdown: at most 60s"),
+        (r#"{"away_grace":"2m"}"#, "settings.away_grace: at most 60s"),
+        (
+            r#"{"away_limit":"1h"}"#,
+            "settings.away_limit: at most 600s",
+        ),
         (r#"{"lapz":1}"#, "lapz"),
         ("[", "settings: "),
     ] {

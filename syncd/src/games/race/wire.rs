@@ -2,11 +2,12 @@
 //! them.
 
 use protocol::snapshot::{Field, Schema, View};
+use serde::{Deserialize, Serialize};
 
 use super::CARS;
 
 /// Where the race is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Cars stand; players are waited for, then seconds are counted.
     Countdown,
@@ -32,6 +33,7 @@ pub fn schema() -> Schema {
         Field::new("place", 4, 0),
         Field::new("finished", 1, 0),
         Field::new("away", 1, 0),
+        Field::new("bot", 1, 0),
     ];
     Schema::new(CARS, globals, fields).expect("within the limits of a schema")
 }
@@ -66,6 +68,8 @@ pub struct CarState {
     pub finished: bool,
     /// Whether its player is not connected.
     pub away: bool,
+    /// Whether a bot drives it while its player is away.
+    pub bot: bool,
 }
 
 impl RaceState {
@@ -88,7 +92,7 @@ impl RaceState {
 impl CarState {
     /// The car of a seat in a decoded snapshot of [`schema`].
     pub fn of(view: &View, seat: usize) -> Option<Self> {
-        let [x, y, heading, speed, lap, place, finished, away] = *view.entity(seat)? else {
+        let [x, y, heading, speed, lap, place, finished, away, bot] = *view.entity(seat)? else {
             return None;
         };
         Some(Self {
@@ -100,12 +104,12 @@ impl CarState {
             place,
             finished: finished == 1,
             away: away == 1,
+            bot: bot == 1,
         })
     }
 
     pub(super) fn put(&self, view: &mut View, seat: usize) {
-        let flags = [u32::from(self.finished), u32::from(self.away)];
-        let [finished, away] = flags;
+        let [finished, away, bot] = [self.finished, self.away, self.bot].map(u32::from);
         view.put(
             seat,
             &[
@@ -117,6 +121,7 @@ impl CarState {
                 self.place,
                 finished,
                 away,
+                bot,
             ],
         );
     }

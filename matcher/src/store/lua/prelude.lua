@@ -1,0 +1,254 @@
+-- What every script of the ticket store begins with. KEYS[1] begins all of its keys, which share
+-- one hash slot:
+--   t:TICKET  hash: j (JSON), mode, rating, p (players), k (party code), c (match that claims it)
+--   q:MODE    tickets that wait, by rating
+--   p:PLAYER  hash: at (t:TICKET, g:CODE or m:MATCH), by (who saw the player last), left
+--   seen      players who wait, by when their places end (ms)
+--   c:MATCH   hash: t (tickets), by (claimant)
+--   claims    matches that claim, by when it ends (ms)
+--   m:MATCH   hash: j (JSON), room, p (players); gone with its life time
+--   k:CODE    hash: mode, size, t (ticket), o (members in order); of each member j:, r:, s:, v:
+--             (JSON, regions, since, rating)
+--   gone:TICKET, ended:ROOM  for a while
+local P = KEYS[1]
+local REMEMBERED_MS = 120000
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local NOW = now_ms()
+
+local function split(text)
+  local words = {}
+  for word in string.gmatch(text or '', '%S+') do
+    words[#words + 1] = word
+  end
+  return words
+end
+
+local function forget(player)
+  redis.call('DEL', P .. 'p:' .. player)
+  redis.call('ZREM', P .. 'seen', player)
+end
+
+local function put(player, at, by, grace)
+  redis.call('DEL', P .. 'p:' .. player)
+  redis.call('HSET', P .. 'p:' .. player, 'at', at, 'by', by)
+  redis.call('ZADD', P .. 'seen', NOW + grace, player)
+end
+
+local function put_in_match(player, match, lifetime)
+  local key = P .. 'p:' .. player
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'at', 'm:' .. match)
+  redis.call('PEXPIRE', key, lifetime)
+  redis.call('ZREM', P .. 'seen', player)
+end
+
+-- What kind of place a player has, and its name.
+local function place(player)
+  local at = redis.call('HGET', P .. 'p:' .. player, 'at')
+  if not at then
+    return nil
+  end
+  return string.sub(at, 1, 1), string.sub(at, 3)
+end
+
+local function has_left(player)
+  return redis.call('HEXISTS', P .. 'p:' .. player, 'left') == 1
+end
+
+local function gathering(code, player)
+  local key = P .. 'k:' .. code
+  local found = redis.call('HMGET', key, 'mode', 'size', 'o', 'r:' .. player, 's:' .. player)
+  if not found[1] or not found[4] then
+    return nil
+  end
+  return {'gathering', code, found[1], found[2], tostring(#split(found[3])), found[4], found[5]}
+end
+
+-- Where a player is, even one who has left a ticket that is claimed.
+local function place_of(player)
+  local kind, name = place(player)
+  if kind == 't' then
+    local found = redis.call('HMGET', P .. 't:' .. name, 'j', 'c')
+    if found[1] then
+      return {'ticket', found[1], found[2] or ''}
+    end
+  elseif kind == 'g' then
+    return gathering(name, player) or {'nothing'}
+  elseif kind == 'm' then
+    local json = redis.call('HGET', P .. 'm:' .. name, 'j')
+    if json then
+      return {'match', json}
+    end
+  end
+  return {'nothing'}
+end
+
+local function enqueue(ticket)
+  local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'rating')
+  redis.call('HDEL', P .. 't:' .. ticket, 'c')
+  redis.call('ZADD', P .. 'q:' .. found[1], found[2], ticket)
+end
+
+local function dequeue(ticket)
+  local mode = redis.call('HGET', P .. 't:' .. ticket, 'mode')
+  if mode then
+    redis.call('ZREM', P .. 'q:' .. mode, ticket)
+  end
+end
+
+local function drop_ticket(ticket)
+  dequeue(ticket)
+  redis.call('DEL', P .. 't:' .. ticket)
+  redis.call('SET', P .. 'gone:' .. ticket, '1', 'PX', REMEMBERED_MS)
+end
+
+local function keep_ticket(ticket, json, mode, rating, players, code)
+  local key = P .. 't:' .. ticket
+  redis.call('HSET', key, 'j', json, 'mode', mode, 'rating', rating, 'p', players)
+  if code ~= '' then
+    redis.call('HSET', key, 'k', code)
+  end
+  enqueue(ticket)
+end
+
+local function leave_party(code, player)
+  local key = P .. 'k:' .. code
+  local others = {}
+  for _, member in ipairs(split(redis.call('HGET', key, 'o'))) do
+    if member ~= player then
+      others[#others + 1] = member
+    end
+  end
+  if #others == 0 then
+    redis.call('DEL', key)
+    return
+  end
+  redis.call('HSET', key, 'o', table.concat(others, ' '))
+  redis.call('HDEL', key, 'j:' .. player, 'r:' .. player, 's:' .. player, 'v:' .. player)
+end
+
+-- A party has lost its ticket: a member who stays waits for others again.
+local function gather_again(code, player, ticket)
+  local key = P .. 'k:' .. code
+  if redis.call('HGET', key, 't') == ticket then
+    redis.call('HDEL', key, 't')
+  end
+  local stays = redis.call('HEXISTS', key, 't') == 0
+    and redis.call('HEXISTS', key, 'j:' .. player) == 1
+  if stays then
+    redis.call('HSET', P .. 'p:' .. player, 'at', 'g:' .. code)
+  else
+    forget(player)
+  end
+end
+
+-- A ticket cannot stay without those in `leavers`, a set: it is gone, and the others of a party
+-- gather again.
+local function take_apart(ticket, leavers)
+  local found = redis.call('HMGET', P .. 't:' .. ticket, 'p', 'k')
+  drop_ticket(ticket)
+  for _, player in ipairs(split(found[1])) do
+    if found[2] and leavers[player] then
+      leave_party(found[2], player)
+      forget(player)
+    elseif found[2] then
+      gather_again(found[2], player, ticket)
+    else
+      forget(player)
+    end
+  end
+end
+
+local function remove(player)
+  local kind, name = place(player)
+  if kind == 'g' then
+    leave_party(name, player)
+    forget(player)
+    return {'gone'}
+  end
+  if kind ~= 't' then
+    return {'unknown'}
+  end
+  local found = redis.call('HMGET', P .. 't:' .. name, 'j', 'c')
+  if not found[1] then
+    forget(player)
+    return {'unknown'}
+  end
+  if found[2] then
+    redis.call('HSET', P .. 'p:' .. player, 'left', '1')
+    return {'claimed', found[2]}
+  end
+  take_apart(name, {[player] = true})
+  return {'gone'}
+end
+
+-- Ends a claim. Gives the tickets that it held.
+local function unclaim(match)
+  local held = {}
+  for _, ticket in ipairs(split(redis.call('HGET', P .. 'c:' .. match, 't'))) do
+    if redis.call('HGET', P .. 't:' .. ticket, 'c') == match then
+      held[#held + 1] = ticket
+    end
+  end
+  redis.call('DEL', P .. 'c:' .. match)
+  redis.call('ZREM', P .. 'claims', match)
+  return held
+end
+
+local function give_back(match)
+  for _, ticket in ipairs(unclaim(match)) do
+    local leavers = {}
+    for _, player in ipairs(split(redis.call('HGET', P .. 't:' .. ticket, 'p'))) do
+      local kind, name = place(player)
+      if kind ~= 't' or name ~= ticket or has_left(player) then
+        leavers[player] = true
+      end
+    end
+    if next(leavers) then
+      take_apart(ticket, leavers)
+    else
+      enqueue(ticket)
+    end
+  end
+end
+
+-- A ticket goes up in a match, with those on it who have not left.
+local function seat(ticket, match, lifetime)
+  local found = redis.call('HMGET', P .. 't:' .. ticket, 'p', 'k')
+  drop_ticket(ticket)
+  if found[2] and redis.call('HGET', P .. 'k:' .. found[2], 't') == ticket then
+    redis.call('DEL', P .. 'k:' .. found[2])
+  end
+  for _, player in ipairs(split(found[1])) do
+    local kind, name = place(player)
+    if kind == 't' and name == ticket then
+      if has_left(player) then
+        forget(player)
+      else
+        put_in_match(player, match, lifetime)
+      end
+    end
+  end
+end
+
+local function keep_match(match, room, json, players, lifetime)
+  local key = P .. 'm:' .. match
+  redis.call('HSET', key, 'j', json, 'room', room, 'p', players)
+  redis.call('PEXPIRE', key, lifetime)
+end
+
+local function depart(player, match)
+  local kind, name = place(player)
+  if kind == 'm' and name == match then
+    forget(player)
+  end
+end
+
+-- Whether there is no room for so many more players.
+local function is_full(newcomers, limit)
+  return redis.call('ZCARD', P .. 'seen') + newcomers > tonumber(limit)
+end

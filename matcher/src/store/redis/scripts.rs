@@ -1,0 +1,44 @@
+//! The scripts, each behind what all of them begin with.
+
+use std::sync::LazyLock;
+
+use engine::redis::Script;
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)*) => {$(
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(
+                include_str!("../lua/prelude.lua"),
+                include_str!(concat!("../lua/", $file)),
+            ))
+        });
+    )*};
+}
+
+scripts! {
+    ADD = "add.lua";
+    GATHER = "gather.lua";
+    REMOVE = "remove.lua";
+    WAITING = "waiting.lua";
+    CLAIM = "claim.lua";
+    RENEW = "renew.lua";
+    SETTLE = "settle.lua";
+    GIVE_BACK = "give_back.lua";
+    RESTORE = "restore.lua";
+    END = "end.lua";
+    DEPART = "depart.lua";
+    STANDING = "standing.lua";
+    SWEEP = "sweep.lua";
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::REMEMBERED;
+
+    #[test]
+    fn scripts_remember_for_as_long_as_the_contract_says() {
+        let prelude = include_str!("../lua/prelude.lua");
+        let wanted = format!("REMEMBERED_MS = {}", REMEMBERED.as_millis());
+        assert!(prelude.contains(&wanted));
+    }
+}

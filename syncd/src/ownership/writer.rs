@@ -1,0 +1,231 @@
+//! The task that writes the journal of one incarnation, and the handle that workers have of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chassis::backoff::Backoff;
+use chassis::telemetry::Chain;
+use engine::{EngineError, Incarnation, Journals, Seq, Written};
+use parking_lot::Mutex;
+use protocol::id::RoomId;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::{OwnJournal, Reply, Request};
+use crate::meters::JournalMeters;
+
+/// Shortest and longest wait after a call that failed.
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// The journal of one incarnation. Workers push and go on; [`run`](Self::run) writes.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    who: Incarnation,
+    own: Mutex<OwnJournal>,
+    /// There is something to write.
+    wake: Notify,
+    progress: watch::Sender<Progress>,
+}
+
+/// How far the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Progress {
+    /// Everything up to here is safe.
+    pub(crate) confirmed: Seq,
+    /// Somebody else has the rooms.
+    pub(crate) sealed: bool,
+    /// Whether the store has answered at all.
+    pub(crate) open: bool,
+    /// Counts answers, so that who waits for a checkpoint looks again.
+    pub(crate) answers: u64,
+    /// How often the store had lost the journal and has it again.
+    pub(crate) repairs: u64,
+}
+
+/// Why a room is not written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotWritten {
+    #[error("this node's journal is sealed")]
+    Sealed,
+    #[error("the store did not take it in time")]
+    Deadline,
+}
+
+impl Journal {
+    /// The journal of `who`, which holds at most `limit` bytes that the store does not have.
+    pub(crate) fn new(who: Incarnation, limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            who,
+            own: Mutex::new(OwnJournal::new(limit)),
+            wake: Notify::new(),
+            progress: watch::Sender::new(Progress::default()),
+        })
+    }
+
+    /// Whose it is.
+    pub(crate) fn who(&self) -> &Incarnation {
+        &self.who
+    }
+
+    /// Adds an entry; gives its number.
+    pub(crate) fn push(&self, entry: Bytes) -> Seq {
+        let seq = self.own.lock().push(entry);
+        self.wake.notify_one();
+        seq
+    }
+
+    /// A room's state, made from the last entry of all: none comes in between.
+    pub(crate) fn checkpoint(&self, room: RoomId, make: impl FnOnce(Seq) -> Bytes) {
+        let mut own = self.own.lock();
+        let at = own.last();
+        own.checkpoint(room, at, make(at));
+        drop(own);
+        self.wake.notify_one();
+    }
+
+    /// A room's state after the entry `at`.
+    pub(crate) fn checkpoint_at(&self, room: RoomId, at: Seq, bytes: Bytes) {
+        self.own.lock().checkpoint(room, at, bytes);
+    }
+
+    /// The room is over, or somebody else's.
+    pub(crate) fn forget(&self, room: RoomId) {
+        self.own.lock().forget(room);
+        self.wake.notify_one();
+    }
+
+    /// Whether the store is so far behind that rooms have to stand still.
+    pub(crate) fn is_full(&self) -> bool {
+        self.own.lock().is_full()
+    }
+
+    /// Whether somebody else has taken the rooms.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.own.lock().is_sealed()
+    }
+
+    /// How far the store is, as it changes.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Waits until the newest checkpoint of `room` is in the store.
+    pub(crate) async fn written(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
+        let mut progress = self.progress.subscribe();
+        let written = async {
+            loop {
+                if progress.borrow_and_update().sealed {
+                    return Err(NotWritten::Sealed);
+                }
+                if self.own.lock().is_written(room) {
+                    return Ok(());
+                }
+                if progress.changed().await.is_err() {
+                    return Err(NotWritten::Sealed);
+                }
+            }
+        };
+        let waited = tokio::time::timeout(deadline, written).await;
+        waited.unwrap_or(Err(NotWritten::Deadline))
+    }
+
+    /// Writes until `stop` or until the journal is sealed.
+    pub(crate) async fn run(self: Arc<Self>, journals: Arc<dyn Journals>, stop: CancellationToken) {
+        let meters = JournalMeters::new();
+        let mut calls: JoinSet<(Request, Reply)> = JoinSet::new();
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut pause: Option<tokio::time::Instant> = None;
+        let mut told = false;
+        loop {
+            if pause.is_none() {
+                self.send(&mut calls, &journals);
+            }
+            let resume = pause.unwrap_or_else(tokio::time::Instant::now);
+            let (request, reply) = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wake.notified() => continue,
+                () = tokio::time::sleep_until(resume), if pause.is_some() => {
+                    pause = None;
+                    continue;
+                }
+                Some(done) = calls.join_next() => match done {
+                    Ok(done) => done,
+                    Err(_) => return, // the runtime is going down
+                },
+            };
+            meters.calls.increment(1);
+            match reply {
+                Some(_) => {
+                    backoff.reset();
+                    if std::mem::take(&mut told) {
+                        tracing::info!(journal = %self.who, "the store takes the journal again");
+                    }
+                }
+                None => {
+                    meters.failures.increment(1);
+                    pause = Some(tokio::time::Instant::now() + backoff.next());
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(journal = %self.who, "the store does not take the journal; rooms go on, what is reliable waits");
+                    }
+                }
+            }
+            let (progress, bytes) = self.answered(&request, reply);
+            meters.kept.set(bytes as f64);
+            if reply.is_some() {
+                self.progress.send_replace(progress);
+            }
+            if progress.sealed {
+                return;
+            }
+        }
+    }
+
+    fn answered(&self, request: &Request, reply: Reply) -> (Progress, usize) {
+        let before = *self.progress.borrow();
+        let mut own = self.own.lock();
+        own.handle_reply(request, reply);
+        let is_repaired = own.take_repaired();
+        if is_repaired {
+            tracing::warn!(journal = %self.who, "the store had lost what it confirmed; all of it is written again");
+        }
+        let progress = Progress {
+            confirmed: own.confirmed(),
+            sealed: own.is_sealed(),
+            open: true,
+            answers: before.answers + 1,
+            repairs: before.repairs + u64::from(is_repaired),
+        };
+        (progress, own.kept_bytes())
+    }
+
+    fn send(&self, calls: &mut JoinSet<(Request, Reply)>, journals: &Arc<dyn Journals>) {
+        while let Some(request) = self.next_request() {
+            let (who, journals) = (self.who.clone(), journals.clone());
+            calls.spawn(async move {
+                let reply = call(&*journals, &who, &request).await;
+                (request, reply)
+            });
+        }
+    }
+
+    fn next_request(&self) -> Option<Request> {
+        self.own.lock().poll_request()
+    }
+}
+
+async fn call(journals: &dyn Journals, who: &Incarnation, request: &Request) -> Reply {
+    let answer: Result<Written, EngineError> = match request {
+        Request::Open { after } => journals.open(who, *after).await,
+        Request::Append { first, entries } => journals.append(who, *first, entries).await,
+        Request::Checkpoint(checkpoints) => journals.checkpoint(who, checkpoints).await,
+    };
+    match answer {
+        Ok(written) => Some(written),
+        Err(error) => {
+            tracing::debug!(journal = %who, error = %Chain(&error), "a journal call failed");
+            None
+        }
+    }
+}
