@@ -76,7 +76,8 @@ fn ownership_holds_under_faults() {
         }
     });
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    println!("{:?}", total.into_inner().unwrap());
+    let total = total.into_inner().unwrap();
+    println!("{total:?}");
     println!("{:.0} seeds a minute", seeds as f64 / minutes);
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
@@ -86,6 +87,22 @@ fn ownership_holds_under_faults() {
     if let Some((seed, _)) = failed.first() {
         let count = failed.len();
         panic!("{count} of {seeds} seeds; the first again: PIXELRUSH_SIM_SEED={seed}");
+    }
+    if seeds >= SEEDS {
+        let missing = total.missing();
+        assert!(
+            missing.is_empty(),
+            "did not happen in any world: {missing:?}"
+        );
+    }
+}
+
+/// What a seed shows can be looked at again, with a trace.
+#[test]
+fn a_seed_is_always_the_same_world() {
+    for seed in 0..20 {
+        let [first, again] = [(); 2].map(|()| world::run(seed, None, false));
+        assert_eq!(first.counts, again.counts, "seed {seed}");
     }
 }
 

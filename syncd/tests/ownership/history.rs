@@ -44,7 +44,7 @@ pub(crate) struct Story {
 }
 
 /// How often something happened.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) rooms: u64,
     pub(crate) takeovers: u64,
@@ -120,6 +120,20 @@ impl Counts {
         self.losses_of_store += losses_of_store;
         self.leaked += leaked;
         self.events += events;
+    }
+
+    /// What did not happen at all, of what many worlds are to show.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let expected = [
+            ("takeovers", self.takeovers),
+            ("hand-overs", self.handovers),
+            ("suspect journals", self.suspect),
+            ("histories that begin anew", self.renewed),
+            ("repairs", self.repairs),
+            ("losses of the store", self.losses_of_store),
+        ];
+        let missing = expected.into_iter().filter(|(_, count)| *count == 0);
+        missing.map(|(what, _)| what).collect()
     }
 }
 
