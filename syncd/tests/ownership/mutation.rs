@@ -35,11 +35,15 @@ pub(crate) enum Mutation {
     SayUnproved,
     /// A node that may have been sealed, in a store that does not know any more, goes on at once.
     NoSettle,
+    /// The store is asked by what was seen of it before the process stood still.
+    OldView,
+    /// A claim that got no answer counts as refused.
+    GiveUpClaim,
 }
 
 impl Mutation {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::AppendToSealed,
         Self::ReleaseEarly,
         Self::InexactClaim,
@@ -56,6 +60,8 @@ impl Mutation {
         Self::ForgottenSeal,
         Self::SayUnproved,
         Self::NoSettle,
+        Self::OldView,
+        Self::GiveUpClaim,
     ];
 
     /// Where the search begins: shortly before the seed that finds it, where that is a late one.
@@ -63,7 +69,7 @@ impl Mutation {
         match self {
             Self::LateCheckpoint => 1_150,
             Self::SayUnproved => 1_230,
-            Self::LostCall => 380,
+            Self::LostCall => 1_900,
             Self::ForgottenSeal => 310,
             Self::ThawByLookUp | Self::NoSettle => 140,
             _ => 0,
