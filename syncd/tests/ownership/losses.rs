@@ -44,6 +44,14 @@ impl World {
         }
         let primary = Some(self.store.primary());
         let may_be_lost = may_be_lost && self.is_fresh(host);
+        // Rooms that are being made may be told of yet, by who does not know that it is sealed.
+        let made = host.rooms.iter().filter(|(_, hosted)| !hosted.is_placed());
+        let is_unwritten = |room: &RoomId| !is_whole(state, &host.me, *room, Seq(0));
+        let made = made.map(|(room, _)| *room).filter(is_unwritten);
+        let unmade: Vec<RoomId> = match may_be_lost && host.proved != primary {
+            true => made.collect(),
+            false => Vec::new(),
+        };
         let mut lacking = Vec::new();
         for (room, hosted) in host.rooms.iter().filter(|(_, hosted)| hosted.is_placed()) {
             let held = state.placements.get(room);
@@ -58,6 +66,10 @@ impl World {
                 let is_fresh = may_be_lost && hosted.said != primary;
                 lacking.push((*room, is_fresh || hosted.is_held()));
             }
+        }
+        for room in unmade {
+            let story = self.history.story(room);
+            story.lost.get_or_insert(Loss::GoneSince);
         }
         for (room, may_be_lost) in lacking {
             self.lose(room, Loss::GoneSince, may_be_lost, &host.me);

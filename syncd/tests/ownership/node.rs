@@ -171,8 +171,9 @@ impl Host {
     /// All rooms of a worker take a step, which is written down.
     fn step(&mut self, worker: usize, cx: &mut Context<'_>) {
         let steps = |hosted: &&mut Hosted| hosted.worker == worker && hosted.steps();
+        let has_any = !self.rooms.is_empty() || !self.preparing.is_empty();
         // An empty entry shows whether our journal is ours.
-        let is_in_doubt = worker == 0 && !self.is_ours() && !self.rooms.is_empty();
+        let is_in_doubt = worker == 0 && !self.is_ours() && has_any;
         let mark = &mut self.marks[worker];
         let is_marked = !mark.begun.is_empty() || !mark.rest.is_empty() || is_in_doubt;
         if !is_marked && !self.rooms.values_mut().any(|hosted| steps(&hosted)) {
