@@ -86,6 +86,7 @@ impl Host {
         };
         hosted.toy.renew(cx.wire.random.next_u64());
         hosted.released.events = 0;
+        hosted.is_renewing = true;
         hosted
             .connections
             .iter_mut()

@@ -83,6 +83,8 @@ pub(crate) struct Hosted {
     pub(crate) said_at: Timestamp,
     /// Somebody else may run it.
     pub(crate) doubt: Option<Doubt>,
+    /// It has an epoch that is not written down.
+    pub(crate) is_renewing: bool,
     /// The node that it was offered to does not have it.
     pub(crate) is_refused: bool,
 }
@@ -106,6 +108,7 @@ impl Hosted {
             said: None,
             said_at: Timestamp(0),
             doubt: None,
+            is_renewing: false,
             is_refused: false,
             toy,
         }

@@ -8,11 +8,12 @@
 //! - *gone before*: the store lost a room's last checkpoint, entries or placement while no process
 //!   ran the room;
 //! - *gone since*: the process that ran it died, or was taken for dead after it had stood still
-//!   or had been cut off for a lease, before it had written everything again.
+//!   or had been cut off for a lease, before it had written everything again. That may be a node
+//!   that a room was just being handed to, too: the giver cannot know, and lets go of the room.
 
 use std::time::Duration;
 
-use engine::{Incarnation, Seq};
+use engine::{Incarnation, Placement, Seq};
 use protocol::id::RoomId;
 
 use crate::hosted::Hosted;
@@ -46,8 +47,15 @@ impl World {
         let may_be_lost = may_be_lost && self.is_fresh(host);
         // Rooms that are being made may be told of yet, by who does not know that it is sealed.
         let made = host.rooms.iter().filter(|(_, hosted)| !hosted.is_placed());
+        // And so are rooms that were handed to it, which it does not know yet.
+        let is_ours = |room: &RoomId| {
+            let held = state.placements.get(room);
+            held.is_some_and(|held| held.owner == host.me)
+        };
+        let taken = host.preparing.keys().filter(|room| is_ours(room));
         let is_unwritten = |room: &RoomId| !is_whole(state, &host.me, *room, Seq(0));
-        let made = made.map(|(room, _)| *room).filter(is_unwritten);
+        let made = made.map(|(room, _)| room).chain(taken).copied();
+        let made = made.filter(is_unwritten);
         let unmade: Vec<RoomId> = match may_be_lost && host.proved != primary {
             true => made.collect(),
             false => Vec::new(),
@@ -98,6 +106,22 @@ impl World {
         } else {
             let what = format!("{who} left, and the store does not have all of {room}");
             self.history.violate("I5", what);
+        }
+    }
+
+    /// A room is handed to a node that does not know yet that it was sealed: its giver lets go of
+    /// it. What was written of it is there for the next one, unless the store has lost that.
+    pub(crate) fn check_handed(&mut self, room: RoomId, from: &Placement, to: &Placement) {
+        let state = self.store.state();
+        let journal = state.journals.get(&to.owner);
+        let is_sealed = journal.is_some_and(|journal| journal.sealed.is_some());
+        let is_taken = state.placements.get(&room) == Some(from);
+        let is_there = is_whole(state, &to.owner, room, Seq(0));
+        if is_sealed && is_taken && !is_there && from.owner != to.owner && self.lost_at.is_some() {
+            self.wire
+                .trace(|| format!("{room} is handed to {}, which is sealed", to.owner));
+            let story = self.history.story(room);
+            story.lost.get_or_insert(Loss::GoneSince);
         }
     }
 

@@ -47,7 +47,12 @@ impl Host {
                 }
             }
             Act::Abandon(room) => {
-                if self.preparing.remove(&room).is_some() {
+                let is_of = |act: &Act| matches!(act, Act::Prepare { room: of, .. } if *of == room);
+                self.deferred.retain(|act| !is_of(act));
+                let prepared = self.preparing.get(&room);
+                // One that is being handed over has a claim of its own under way.
+                if prepared.is_some_and(|prepared| matches!(prepared.origin, Origin::Dead(..))) {
+                    self.preparing.remove(&room);
                     self.own.forget(room);
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::{Incarnation, JournalInfo, Seq, Written};
 use protocol::id::{Generation, NodeId, RoomId};
 use protocol::time::Timestamp;
-use syncd::ownership::claims::{Act, Answer, Ask, Claims, VIEW_LASTS, View};
+use syncd::ownership::claims::{Act, Answer, Ask, Claims, View};
 use syncd::ownership::journal::{OwnJournal, Request};
 
 use crate::history::{History, Link};
@@ -72,8 +72,6 @@ pub(crate) struct Host {
     pub(crate) lineage: Option<String>,
     /// When it was last seen to have changed.
     pub(crate) changed_at: Timestamp,
-    /// When the store was last seen.
-    viewed_at: Timestamp,
     /// How often the store was seen.
     pub(crate) views: u64,
     /// Our lease lasts at least until then.
@@ -129,7 +127,6 @@ impl Host {
             marks: (0..workers as u64).map(mark).collect(),
             lineage: None,
             changed_at: Timestamp(0),
-            viewed_at: Timestamp(0),
             views: 0,
             valid_until: Timestamp(u64::MAX),
             lapsed_at: None,
@@ -235,11 +232,7 @@ impl Host {
             {
                 self.ask(cx.wire, Call::Own(self.me.clone(), request, self.known));
             }
-            let at = match cx.has(Mutation::OldView) {
-                true => now.min(self.viewed_at + VIEW_LASTS),
-                false => now,
-            };
-            while let Some(ask) = self.claims.poll_ask(at) {
+            while let Some(ask) = self.claims.poll_ask(now) {
                 self.ask(cx.wire, Call::Ask(self.me.clone(), ask));
             }
             let mut is_done = !self.advance_prepared(cx);
@@ -279,6 +272,9 @@ impl Host {
         };
         self.unwritten
             .retain(|room| self.rooms.contains_key(room) && !self.own.is_written(*room));
+        for (room, hosted) in &mut self.rooms {
+            hosted.is_renewing = self.unwritten.contains(room);
+        }
         if !self.unwritten.is_empty() {
             return;
         }
@@ -373,7 +369,6 @@ impl Host {
 
     /// The store was looked at.
     fn seen(&mut self, lineage: String, now: Timestamp) {
-        self.viewed_at = now;
         self.views += 1;
         if self.lineage.as_ref().is_some_and(|known| *known != lineage) {
             self.changed_at = now;

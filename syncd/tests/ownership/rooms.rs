@@ -293,6 +293,10 @@ impl Host {
 
 /// Sends an observer what it lacks of what may be told.
 pub(crate) fn push(node: usize, hosted: &mut Hosted, seat: usize, wire: &mut Wire) {
+    // An epoch is told once it is written: the next owner may know the one before.
+    if hosted.is_renewing {
+        return;
+    }
     let Some(connection) = &mut hosted.connections[seat] else {
         return;
     };

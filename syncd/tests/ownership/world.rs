@@ -386,6 +386,7 @@ impl World {
                     self.nodes[index].host = Some(host);
                 }
             }
+            Call::Claim(room, from, to) => self.check_handed(*room, from, to),
             _ => {}
         }
     }
