@@ -22,6 +22,7 @@ usage: cargo xtask <command>
   freeze     measure how long players see nothing when their gateway dies [PLAYERS]
   chaos      everything fails while players race, by seed: [--seeds N] [--seed S] [--players P]
              [--faults F] [--redis single|sentinel|cluster]; reports in target/chaos
+  sim        the simulation of room ownership, in release mode, for so many SEEDS (100000)
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run("bench", rest),
         ["freeze", rest @ ..] => bench::run("freeze", rest),
         ["chaos", rest @ ..] => bench::run("chaos", rest),
+        ["sim", rest @ ..] => sim(rest),
         ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
             eprint!("{USAGE}");
@@ -65,6 +67,23 @@ fn test() -> Result<(), Failed> {
     cargo(&["build", "--package", "pixelrush"])?;
     cargo(&["test", "--workspace"])?;
     browser::test()
+}
+
+fn sim(rest: &[&str]) -> Result<(), Failed> {
+    let seeds = rest.first().copied().unwrap_or("100000");
+    let test = [
+        "test",
+        "--release",
+        "--package",
+        "pixelrush-syncd",
+        "--test",
+        "ownership",
+        "--",
+        "--nocapture",
+    ];
+    run::command("cargo", &test)
+        .env("PIXELRUSH_SIM_SEEDS", seeds)
+        .run()
 }
 
 fn fuzz(rest: &[&str]) -> Result<(), Failed> {

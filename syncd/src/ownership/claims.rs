@@ -14,11 +14,14 @@
 //!   lease: leases may be lost that their owners are about to say again. Seals may be lost, too:
 //!   so every journal is sealed again before anything more is taken from it.
 //! - A claim without an answer may have been done, so it is never given up before the store has
-//!   been asked where the room is.
+//!   been asked where the room is. That is so, too, if the owner lives again since the store has
+//!   another primary: else the room would stay in our journal for good.
 //! - A sealed journal is looked at again until it is [old](RETIRE_AFTER): a claimant that stood
 //!   still may place a room on itself when its own journal has long been sealed.
 
 mod dead;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

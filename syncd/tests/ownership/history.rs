@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use engine::Incarnation;
 use protocol::id::RoomId;
 
+use crate::losses::Loss;
 use crate::toy::SEATS;
 use crate::wire::Report;
 
@@ -22,6 +23,12 @@ pub(crate) struct Violation {
     pub(crate) what: String,
 }
 
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
 /// What became of a room.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
@@ -29,7 +36,7 @@ pub(crate) struct Story {
     pub(crate) is_told: bool,
     pub(crate) result: Option<Report>,
     /// It may be lost, for this reason.
-    pub(crate) lost: Option<&'static str>,
+    pub(crate) lost: Option<Loss>,
     /// The epoch that it has or had last.
     pub(crate) epoch: u64,
     /// Its epoch was renewed so often.
@@ -37,7 +44,7 @@ pub(crate) struct Story {
 }
 
 /// How often something happened.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) rooms: u64,
     pub(crate) takeovers: u64,
@@ -47,7 +54,9 @@ pub(crate) struct Counts {
     pub(crate) suspect: u64,
     pub(crate) renewed: u64,
     pub(crate) repairs: u64,
-    pub(crate) excused: u64,
+    /// Rooms that might be lost, by reason, and those of them that were.
+    pub(crate) gone_before: u64,
+    pub(crate) gone_since: u64,
     pub(crate) lost: u64,
     pub(crate) broken: u64,
     pub(crate) losses_of_store: u64,
@@ -88,7 +97,8 @@ impl Counts {
             suspect,
             renewed,
             repairs,
-            excused,
+            gone_before,
+            gone_since,
             lost,
             broken,
             losses_of_store,
@@ -103,12 +113,27 @@ impl Counts {
         self.suspect += suspect;
         self.renewed += renewed;
         self.repairs += repairs;
-        self.excused += excused;
+        self.gone_before += gone_before;
+        self.gone_since += gone_since;
         self.lost += lost;
         self.broken += broken;
         self.losses_of_store += losses_of_store;
         self.leaked += leaked;
         self.events += events;
+    }
+
+    /// What did not happen at all, of what many worlds are to show.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let expected = [
+            ("takeovers", self.takeovers),
+            ("hand-overs", self.handovers),
+            ("suspect journals", self.suspect),
+            ("histories that begin anew", self.renewed),
+            ("repairs", self.repairs),
+            ("losses of the store", self.losses_of_store),
+        ];
+        let missing = expected.into_iter().filter(|(_, count)| *count == 0);
+        missing.map(|(what, _)| what).collect()
     }
 }
 
@@ -217,7 +242,8 @@ impl History {
         for (room, story) in told {
             self.counts.rooms += 1;
             self.counts.broken += u64::from(story.renewals > 0);
-            self.counts.excused += u64::from(story.lost.is_some());
+            self.counts.gone_before += u64::from(story.lost == Some(Loss::GoneBefore));
+            self.counts.gone_since += u64::from(story.lost == Some(Loss::GoneSince));
             let Some(result) = &story.result else {
                 self.counts.lost += 1;
                 if story.lost.is_none() {

@@ -6,6 +6,7 @@ use protocol::time::Timestamp;
 
 use crate::store::ServerIndex;
 use crate::toy::{Command, SEATS, Toy};
+use crate::wire::Report;
 
 /// How far a room is on its node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub(crate) struct Hosted {
     pub(crate) said_at: Timestamp,
     /// Somebody else may run it.
     pub(crate) doubt: Option<Doubt>,
+    /// It has an epoch that is not written down.
+    pub(crate) is_renewing: bool,
     /// The node that it was offered to does not have it.
     pub(crate) is_refused: bool,
 }
@@ -105,6 +108,7 @@ impl Hosted {
             said: None,
             said_at: Timestamp(0),
             doubt: None,
+            is_renewing: false,
             is_refused: false,
             toy,
         }
@@ -114,6 +118,19 @@ impl Hosted {
         Placement {
             owner: owner.clone(),
             generation: Generation(self.generation),
+        }
+    }
+
+    /// Its end, to be recorded.
+    pub(crate) fn report(&self, node: usize, life: u64) -> Report {
+        Report {
+            node,
+            life,
+            room: self.toy.id,
+            hash: self.toy.hash,
+            epoch: self.toy.epoch,
+            cursors: self.toy.cursors,
+            is_torn: self.toy.is_torn,
         }
     }
 

@@ -8,11 +8,12 @@
 //! - *gone before*: the store lost a room's last checkpoint, entries or placement while no process
 //!   ran the room;
 //! - *gone since*: the process that ran it died, or was taken for dead after it had stood still
-//!   or had been cut off for a lease, before it had written everything again.
+//!   or had been cut off for a lease, before it had written everything again. That may be a node
+//!   that a room was just being handed to, too: the giver cannot know, and lets go of the room.
 
 use std::time::Duration;
 
-use engine::{Incarnation, Seq};
+use engine::{Incarnation, Placement, Seq};
 use protocol::id::RoomId;
 
 use crate::hosted::Hosted;
@@ -25,8 +26,13 @@ use crate::world::World;
 const SAY_AGAIN: Duration = Duration::from_secs(3);
 
 /// Why a room may be lost.
-pub(crate) const GONE_BEFORE: &str = "gone before the store lost it";
-pub(crate) const GONE_SINCE: &str = "gone since the store lost it";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Nobody ran it when the store lost what it had of it.
+    GoneBefore,
+    /// Who ran it was gone before it had said it again.
+    GoneSince,
+}
 
 impl World {
     /// A process dies, or its journal is sealed: what it has let go of has to be in the store, or
@@ -39,6 +45,21 @@ impl World {
         }
         let primary = Some(self.store.primary());
         let may_be_lost = may_be_lost && self.is_fresh(host);
+        // Rooms that are being made may be told of yet, by who does not know that it is sealed.
+        let made = host.rooms.iter().filter(|(_, hosted)| !hosted.is_placed());
+        // And so are rooms that were handed to it, which it does not know yet.
+        let is_ours = |room: &RoomId| {
+            let held = state.placements.get(room);
+            held.is_some_and(|held| held.owner == host.me)
+        };
+        let taken = host.preparing.keys().filter(|room| is_ours(room));
+        let is_unwritten = |room: &RoomId| !is_whole(state, &host.me, *room, Seq(0));
+        let made = made.map(|(room, _)| room).chain(taken).copied();
+        let made = made.filter(is_unwritten);
+        let unmade: Vec<RoomId> = match may_be_lost && host.proved != primary {
+            true => made.collect(),
+            false => Vec::new(),
+        };
         let mut lacking = Vec::new();
         for (room, hosted) in host.rooms.iter().filter(|(_, hosted)| hosted.is_placed()) {
             let held = state.placements.get(room);
@@ -54,8 +75,12 @@ impl World {
                 lacking.push((*room, is_fresh || hosted.is_held()));
             }
         }
+        for room in unmade {
+            let story = self.history.story(room);
+            story.lost.get_or_insert(Loss::GoneSince);
+        }
         for (room, may_be_lost) in lacking {
-            self.lose(room, GONE_SINCE, may_be_lost, &host.me);
+            self.lose(room, Loss::GoneSince, may_be_lost, &host.me);
         }
     }
 
@@ -73,7 +98,7 @@ impl World {
         story.is_none_or(|story| story.result.is_some() || !story.is_told)
     }
 
-    fn lose(&mut self, room: RoomId, why: &'static str, may_be_lost: bool, who: &Incarnation) {
+    fn lose(&mut self, room: RoomId, why: Loss, may_be_lost: bool, who: &Incarnation) {
         self.wire
             .trace(|| format!("{room} of {who} is not whole in the store"));
         if may_be_lost {
@@ -81,6 +106,22 @@ impl World {
         } else {
             let what = format!("{who} left, and the store does not have all of {room}");
             self.history.violate("I5", what);
+        }
+    }
+
+    /// A room is handed to a node that does not know yet that it was sealed: its giver lets go of
+    /// it. What was written of it is there for the next one, unless the store has lost that.
+    pub(crate) fn check_handed(&mut self, room: RoomId, from: &Placement, to: &Placement) {
+        let state = self.store.state();
+        let journal = state.journals.get(&to.owner);
+        let is_sealed = journal.is_some_and(|journal| journal.sealed.is_some());
+        let is_taken = state.placements.get(&room) == Some(from);
+        let is_there = is_whole(state, &to.owner, room, Seq(0));
+        if is_sealed && is_taken && !is_there && from.owner != to.owner && self.lost_at.is_some() {
+            self.wire
+                .trace(|| format!("{room} is handed to {}, which is sealed", to.owner));
+            let story = self.history.story(room);
+            story.lost.get_or_insert(Loss::GoneSince);
         }
     }
 
@@ -107,7 +148,10 @@ impl World {
         }
         for room in gone {
             self.wire.trace(|| format!("{room} is lost: nobody ran it"));
-            self.history.story(room).lost.get_or_insert(GONE_BEFORE);
+            self.history
+                .story(room)
+                .lost
+                .get_or_insert(Loss::GoneBefore);
         }
     }
 }

@@ -47,7 +47,12 @@ impl Host {
                 }
             }
             Act::Abandon(room) => {
-                if self.preparing.remove(&room).is_some() {
+                let is_of = |act: &Act| matches!(act, Act::Prepare { room: of, .. } if *of == room);
+                self.deferred.retain(|act| !is_of(act));
+                let prepared = self.preparing.get(&room);
+                // One that is being handed over has a claim of its own under way.
+                if prepared.is_some_and(|prepared| matches!(prepared.origin, Origin::Dead(..))) {
+                    self.preparing.remove(&room);
                     self.own.forget(room);
                 }
             }
@@ -71,6 +76,9 @@ impl Host {
     /// Goes on with rooms that are written by now; whether there was anything to do.
     pub(crate) fn advance_prepared(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_busy = false;
+        // A claim that is made late is made only when our journal is known to be ours: what it has
+        // of the room would be lost with a seal that we do not know of.
+        let is_ours = self.is_ours();
         for (room, prepared) in &mut self.preparing {
             if !self.own.is_written(*room) {
                 continue;
@@ -85,7 +93,7 @@ impl Host {
                     from,
                     asked: asked @ false,
                     ..
-                } => {
+                } if is_ours => {
                     *asked = true;
                     let to = Placement {
                         owner: self.me.clone(),

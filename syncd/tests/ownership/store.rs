@@ -26,12 +26,22 @@ pub(crate) enum Call {
     /// The leases and the journals that there are.
     Look,
     Lineage,
-    Own(Incarnation, Request),
+    /// With what the owner's client knew when it was sent.
+    Own(Incarnation, Request, Known),
     Ask(Incarnation, Ask),
     Place(RoomId, Placement),
     Claim(RoomId, Placement, Placement),
     Remove(RoomId, Generation),
     Find(RoomId),
+}
+
+/// What the client of a journal's owner knows of the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// Who answered last.
+    pub(crate) server: Option<ServerIndex>,
+    /// The last entry that was ever confirmed.
+    pub(crate) confirmed: Seq,
 }
 
 /// What it answers.
@@ -117,7 +127,7 @@ impl State {
                 Reply::Looked(alive.collect(), journals.collect())
             }
             Call::Lineage => Reply::Lineage(format!("l{}", self.lineage)),
-            Call::Own(who, request) => Reply::Own(self.own(who, request, mutation)),
+            Call::Own(who, request, known) => Reply::Own(self.own(who, request, *known, mutation)),
             Call::Ask(by, ask) => Reply::Ask(self.ask(by, ask, mutation)),
             Call::Place(room, placement) => Reply::Placed(self.place(*room, placement)),
             Call::Claim(room, from, to) => Reply::Claimed(self.claim(*room, from, to, mutation)),
@@ -146,7 +156,13 @@ impl State {
         true
     }
 
-    fn own(&mut self, who: &Incarnation, request: &Request, mutation: Option<Mutation>) -> Written {
+    fn own(
+        &mut self,
+        who: &Incarnation,
+        request: &Request,
+        known: Known,
+        mutation: Option<Mutation>,
+    ) -> Written {
         if self.retired.contains(who) {
             return Written::Sealed;
         }
@@ -154,7 +170,6 @@ impl State {
         if let Request::Open { after } = request {
             let anew = || Journal {
                 last: *after,
-                lineage,
                 ..Journal::default()
             };
             let journal = self.journals.entry(who.clone()).or_insert_with(anew);
@@ -172,7 +187,15 @@ impl State {
         match request {
             Request::Open { .. } => Written::Done,
             Request::Append { first, entries } => journal.append(*first, entries, mutation),
-            Request::Checkpoint(checkpoints) => journal.checkpoint(checkpoints, lineage, mutation),
+            Request::Checkpoint(checkpoints) => {
+                // Only who has seen this lineage before can say that all that was confirmed is here.
+                let is_known = known
+                    .server
+                    .is_some_and(|server| server.lineage() == lineage);
+                let vouches = is_known && journal.last >= known.confirmed;
+                let lineage = vouches.then_some(lineage);
+                journal.checkpoint(checkpoints, lineage, mutation)
+            }
         }
     }
 
@@ -189,7 +212,14 @@ impl State {
                 });
                 Answer::Sealed(seal)
             }
-            Ask::Estate(who) => Answer::Estate(self.estate(who)),
+            Ask::Estate(who) => {
+                let journal = self.journals.get(who);
+                let is_sealed = journal.is_none_or(|journal| journal.sealed.is_some());
+                match is_sealed || mutation == Some(Mutation::NoSeal) {
+                    true => Answer::Estate(self.estate(who)),
+                    false => Answer::Unknown, // it refuses
+                }
+            }
             Ask::Find(_, rooms) => {
                 let placements = rooms.iter().map(|room| self.placements.get(room).cloned());
                 Answer::Found(placements.collect())
@@ -197,7 +227,9 @@ impl State {
             Ask::Claim { room, from, to } => Answer::Claimed(self.claim(*room, from, to, mutation)),
             Ask::Retire(who) => {
                 self.journals.remove(who);
-                self.retired.insert(who.clone());
+                if mutation != Some(Mutation::ForgottenSeal) {
+                    self.retired.insert(who.clone());
+                }
                 Answer::Retired
             }
         }
@@ -272,20 +304,20 @@ impl Journal {
     fn checkpoint(
         &mut self,
         checkpoints: &Checkpoints,
-        lineage: u64,
+        lineage: Option<u64>,
         mutation: Option<Mutation>,
     ) -> Written {
         if let Some(refused) = self.check(checkpoints.last) {
             return refused;
         }
-        if checkpoints.after > self.call {
+        if checkpoints.after > self.call && mutation != Some(Mutation::LostCall) {
             return Written::Gap(self.last);
         }
         if checkpoints.call <= self.call && mutation != Some(Mutation::LateCheckpoint) {
             return Written::Done;
         }
         self.call = checkpoints.call;
-        self.lineage = lineage;
+        self.lineage = lineage.unwrap_or(self.lineage);
         self.checkpoints.extend(checkpoints.rooms.iter().cloned());
         for room in &checkpoints.gone {
             self.checkpoints.remove(room);
@@ -323,6 +355,13 @@ struct Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServerIndex(usize);
 
+impl ServerIndex {
+    /// Each primary has its own.
+    fn lineage(self) -> u64 {
+        self.0 as u64 + 1
+    }
+}
+
 /// The store.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -358,7 +397,7 @@ impl Store {
 
     /// A primary, and a replica that has yet to copy what it holds.
     fn begin(&mut self, mut state: State, caught_up: Timestamp) {
-        state.lineage = self.servers.len() as u64 + 1;
+        state.lineage = ServerIndex(self.servers.len()).lineage();
         self.servers.push(Server {
             replica: state.clone(),
             state,

@@ -9,11 +9,10 @@ use protocol::random::Random;
 use protocol::time::Timestamp;
 use syncd::ownership::claims::{Answer, Ask};
 
-use crate::faults::{self, Fault, Level};
+use crate::faults::{self, Level};
 use crate::history::{Counts, History, Violation};
-use crate::hosted::Stage;
 use crate::mutation::Mutation;
-use crate::node::{Context, Host};
+use crate::node::{self, Context, Host};
 use crate::observer::{self, Observer};
 use crate::store::{Call, Reply, Store, TTL};
 use crate::toy::SEATS;
@@ -24,6 +23,9 @@ const NODES: usize = 3;
 
 /// A tick takes so long.
 const TICK: Duration = Duration::from_millis(200);
+
+/// And on a node that has nothing to do.
+const IDLE_TICK: Duration = Duration::from_millis(700);
 
 /// After the last fault every room that can go on goes on within this time: a lease, a pause of a
 /// lease, and what it takes to restore.
@@ -39,9 +41,9 @@ pub(crate) struct Node {
     generation: u64,
     /// Which process of the name this is.
     run: u64,
-    is_paused: bool,
+    pub(crate) is_paused: bool,
     /// What came while it stood still.
-    inbox: VecDeque<Event>,
+    pub(crate) inbox: VecDeque<Event>,
     /// When the store last executed a renewal of its lease, whatever it remembers.
     renewed: Timestamp,
     /// When it had last gone without a lease.
@@ -72,7 +74,7 @@ pub(crate) struct World {
     workers: usize,
     mutation: Option<Mutation>,
     /// How far the replica is behind when all is well.
-    lag: Duration,
+    pub(crate) lag: Duration,
     /// All faults are over from then on.
     quiet: Timestamp,
     /// When the store last lost anything.
@@ -229,7 +231,7 @@ impl World {
         }
     }
 
-    fn node_event(&mut self, index: usize, event: Event) {
+    pub(crate) fn node_event(&mut self, index: usize, event: Event) {
         let node = &mut self.nodes[index];
         let Some(host) = &mut node.host else {
             return;
@@ -242,7 +244,8 @@ impl World {
         match event {
             Event::Tick(_, run) if run == node.run => {
                 host.tick(cx);
-                cx.wire.after(TICK, Event::Tick(index, run));
+                let next = if host.is_idle() { IDLE_TICK } else { TICK };
+                cx.wire.after(next, Event::Tick(index, run));
             }
             Event::ToNode(_, message) => host.handle(*message, cx),
             Event::Answer(sent, reply) if sent.life == host.life => {
@@ -338,7 +341,7 @@ impl World {
     }
 
     fn execute(&mut self, mut sent: Box<Sent>) {
-        if self.wire.crosses && !sent.is_late() && !self.store.is_up(sent.server) {
+        if self.wire.crosses && !self.store.is_up(sent.server) {
             sent.server = self.store.primary();
         }
         let now = self.wire.now;
@@ -383,6 +386,7 @@ impl World {
                     self.nodes[index].host = Some(host);
                 }
             }
+            Call::Claim(room, from, to) => self.check_handed(*room, from, to),
             _ => {}
         }
     }
@@ -392,125 +396,25 @@ impl World {
         self.sealed.contains(who)
     }
 
-    fn strike(&mut self, fault: Fault) {
-        self.wire.trace(|| format!("{fault:?}"));
-        let now = self.wire.now;
-        let until = now + fault.lasts();
-        match &fault {
-            Fault::Pause(node, _) | Fault::Cut(node, _) => {
-                let node = &mut self.nodes[*node];
-                node.troubled = node.troubled.max(until);
-            }
-            Fault::FailOver(_, stuck, _) if !stuck.is_empty() => {
-                for node in stuck {
-                    self.nodes[*node].troubled = self.nodes[*node].troubled.max(until);
-                }
-            }
-            Fault::Crash(..)
-            | Fault::Isolate(..)
-            | Fault::Drain(..)
-            | Fault::HandOver(..)
-            | Fault::Calm => {}
-            _ => self.troubled = self.troubled.max(until),
+    /// What is kept is bounded, at owners and in the store.
+    fn check_bounds(&mut self) {
+        let journals = self.store.state().journals.values();
+        let stored =
+            journals.map(|journal| journal.entries.values().map(|entry| entry.len()).sum());
+        let owners = self.nodes.iter().filter_map(|node| node.host.as_ref());
+        let kept = owners.map(|host| host.own.kept_bytes());
+        let most: usize = stored.chain(kept).max().unwrap_or_default();
+        if most > 2 * node::KEPT {
+            self.history
+                .violate("I5", format!("a journal has {most} bytes"));
         }
-        match fault {
-            Fault::Crash(node, down) => {
-                let Some(host) = self.nodes[node].host.take() else {
-                    return;
-                };
-                self.check_left(&host, true);
-                self.nodes[node].is_paused = false;
-                self.nodes[node].inbox.clear();
-                self.wire.after(down, Event::Restart(node));
-            }
-            Fault::Pause(node, _) => {
-                if self.nodes[node].host.is_some() && !self.nodes[node].is_paused {
-                    self.nodes[node].is_paused = true;
-                    self.wire.push(until, Event::Wake(node));
-                }
-            }
-            Fault::Cut(node, _) => self.wire.cut[node] = until,
-            Fault::Isolate(node, _) => self.wire.isolated[node] = until,
-            Fault::Lossy(loss, _) => {
-                self.wire.loss = loss;
-                self.wire.push(until, Event::Fault(Fault::Calm));
-            }
-            Fault::Slow(longest, _) => {
-                self.wire.longest = longest.as_micros() as u64;
-                self.wire.push(until, Event::Fault(Fault::Calm));
-            }
-            Fault::Lag(lag, _) => {
-                self.store.lag = lag;
-                self.wire.push(until, Event::Fault(Fault::Calm));
-            }
-            Fault::Down(_) => self.store.up_from = until,
-            Fault::FailOver(down, stuck, _) => {
-                let old_lives = !stuck.is_empty();
-                if old_lives {
-                    let old = self.store.primary();
-                    stuck
-                        .into_iter()
-                        .for_each(|node| self.wire.stuck[node] = Some(old));
-                    self.wire.push(now, Event::Promote { old_lives });
-                    self.wire.push(until, Event::StopOld);
-                } else {
-                    self.store.up_from = now + down;
-                    self.wire.push(now, Event::Promote { old_lives });
-                }
-            }
-            Fault::Wipe(down) => {
-                self.store.up_from = now + down;
-                self.wire.push(now, Event::Wiped);
-            }
-            Fault::HandOver(from, to) => self.hand_over(from, to),
-            Fault::Drain(node, time) => {
-                if let Some(host) = &mut self.nodes[node].host {
-                    host.drains = !time.is_zero();
-                    if host.drains {
-                        let stays = Fault::Drain(node, Duration::ZERO);
-                        self.wire.push(until, Event::Fault(stays));
-                    }
-                }
-            }
-            Fault::Calm => {
-                self.wire.loss = 0;
-                self.wire.longest = 4_000;
-                self.store.lag = self.lag;
-            }
-        }
-    }
-
-    fn hand_over(&mut self, from: usize, to: usize) {
-        let Some(host) = &mut self.nodes[from].host else {
-            return;
-        };
-        let mut rooms = host.rooms.values_mut();
-        if let Some(hosted) = rooms.find(|hosted| hosted.stage == Stage::Runs) {
-            hosted.stage = Stage::Stopping(to);
-        }
-    }
-
-    fn wake(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        if !std::mem::take(&mut node.is_paused) {
-            return;
-        }
-        let inbox = std::mem::take(&mut node.inbox);
-        // What it does first is the scheduler's choice.
-        let (clock, rest): (Vec<_>, Vec<_>) = inbox
-            .into_iter()
-            .partition(|event| matches!(event, Event::Tick(..)));
-        let events = match self.wire.chance(500) {
-            true => clock.into_iter().chain(rest),
-            false => rest.into_iter().chain(clock),
-        };
-        events.for_each(|event| self.node_event(index, event));
     }
 
     /// Looks whether everything goes on that should, and whether there is anything left to see.
     fn watch(&mut self) {
         let now = self.wire.now;
         self.wire.after(Duration::from_secs(1), Event::Watch);
+        self.check_bounds();
         if now < self.quiet + RECOVERY {
             return;
         }
@@ -532,7 +436,7 @@ impl World {
         let dead = journals
             .find(|who| !hosts().any(|host| host.me == **who))
             .cloned();
-        let is_idle = hosts().all(|host| host.rooms.is_empty() && host.own.kept_bytes() == 0);
+        let is_idle = hosts().all(Host::is_idle);
         self.is_over = open.is_empty() && dead.is_none() && is_idle;
         if now > END && !self.is_over {
             let what = format!("open {open:?}, dead journal {dead:?}, idle {is_idle}");
@@ -540,27 +444,6 @@ impl World {
         }
         if self.is_over {
             self.history.counts.leaked += self.store.state().placements.len() as u64;
-        }
-    }
-}
-
-impl Fault {
-    /// How long it is felt.
-    fn lasts(&self) -> Duration {
-        match self {
-            Self::Crash(_, time)
-            | Self::Pause(_, time)
-            | Self::Cut(_, time)
-            | Self::Isolate(_, time)
-            | Self::Drain(_, time)
-            | Self::Lossy(_, time)
-            | Self::Slow(_, time)
-            | Self::Lag(_, time)
-            | Self::Down(time)
-            | Self::Wipe(time) => *time,
-            Self::FailOver(down, _, stuck) => *down.max(stuck),
-            Self::HandOver(..) => Duration::from_secs(3),
-            Self::Calm => Duration::ZERO,
         }
     }
 }

@@ -25,7 +25,16 @@ pub(super) struct Dead {
     sealed_at: Timestamp,
     estate: Arc<Estate>,
     rooms: BTreeMap<RoomId, Room>,
-    finding: bool,
+    finding: Finding,
+}
+
+/// Whether rooms are being looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    No,
+    Yes,
+    /// In a store that has changed since.
+    InVain,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +102,7 @@ impl Dead {
             sealed_at: now,
             estate: Arc::default(),
             rooms: BTreeMap::new(),
-            finding: false,
+            finding: Finding::No,
         }
     }
 
@@ -101,11 +110,14 @@ impl Dead {
         if look.now < self.not_before {
             return None;
         }
+        let is_wanted = look.is_heir() || self.under_way() > 0;
         match &mut self.stage {
-            Stage::Seal(asked @ false) if self.is_dead && look.is_heir() => {
+            Stage::Seal(asked @ false) if self.is_dead && is_wanted => {
                 *asked = true;
                 Some(Ask::Seal(self.who.clone()))
             }
+            // It lives again. What may be ours has to be let go of, or it is kept for good.
+            Stage::Seal(false) => self.find(look),
             Stage::Read(asked @ false) => {
                 *asked = true;
                 Some(Ask::Estate(self.who.clone()))
@@ -118,7 +130,7 @@ impl Dead {
                 .claim(look)
                 .or_else(|| self.find(look))
                 .or_else(|| self.retire(look)),
-            Stage::Seal(_) | Stage::Read(true) | Stage::Retire(true) => None,
+            Stage::Seal(true) | Stage::Read(true) | Stage::Retire(true) => None,
         }
     }
 
@@ -127,6 +139,9 @@ impl Dead {
     pub(super) fn distrust(&mut self, now: Timestamp, acts: &mut VecDeque<Act>) {
         self.is_dead = false;
         self.stage = Stage::Seal(false);
+        if self.finding == Finding::Yes {
+            self.finding = Finding::InVain;
+        }
         for (id, room) in &mut self.rooms {
             match room {
                 Room::Prepared(claim, at) if claim.was_asked => {
@@ -188,10 +203,10 @@ impl Dead {
     }
 
     fn find(&mut self, look: Look<'_>) -> Option<Ask> {
-        if self.finding {
+        if self.finding != Finding::No {
             return None;
         }
-        let free = match look.is_heir() {
+        let free = match look.is_heir() && self.is_sealed() {
             true => AT_ONCE.saturating_sub(look.busy),
             false => 0,
         };
@@ -210,7 +225,7 @@ impl Dead {
             };
             self.rooms.insert(*id, state);
         }
-        self.finding = true;
+        self.finding = Finding::Yes;
         Some(Ask::Find(self.who.clone(), rooms))
     }
 
@@ -221,10 +236,12 @@ impl Dead {
         look: Look<'_>,
         acts: &mut VecDeque<Act>,
     ) {
-        self.finding = false;
+        let finding = std::mem::replace(&mut self.finding, Finding::No);
+        let counts =
+            finding == Finding::Yes && matches!(self.stage, Stage::Rooms | Stage::Seal(false));
         let now = look.now;
         let placements = match answer {
-            Answer::Found(placements) if self.stage == Stage::Rooms => placements,
+            Answer::Found(placements) if counts => placements,
             _ => {
                 for id in rooms {
                     let state = match self.rooms.get(id) {
@@ -282,7 +299,11 @@ impl Dead {
         look: Look<'_>,
         acts: &mut VecDeque<Act>,
     ) -> Room {
+        let is_sealed = self.is_sealed();
         match placement {
+            Some(placement) if placement == claim.to(look.me) && !is_sealed => {
+                Room::Unsure(claim, look.now + LOOK_AGAIN)
+            }
             // It is ours, and is claimed again: only that waits for the replica.
             Some(placement) if placement == claim.to(look.me) => {
                 let is_stale = false;
@@ -293,7 +314,10 @@ impl Dead {
             }
             placement => {
                 acts.push_back(Act::Abandon(room));
-                self.placed(room, placement, look.now, acts)
+                match is_sealed {
+                    true => self.placed(room, placement, look.now, acts),
+                    false => Room::Waits(look.now),
+                }
             }
         }
     }
@@ -380,7 +404,13 @@ impl Dead {
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         match self.stage {
-            Stage::Seal(false) if !self.is_dead => None,
+            Stage::Seal(false) if !self.is_dead => {
+                let rooms = self.rooms.values().filter_map(|room| match room {
+                    Room::Unsure(_, at) => Some(*at),
+                    _ => None,
+                });
+                rooms.min()
+            }
             Stage::Seal(false) | Stage::Read(false) | Stage::Retire(false) => Some(self.not_before),
             Stage::Seal(true) | Stage::Read(true) | Stage::Retire(true) => None,
             Stage::Rooms => {
@@ -391,6 +421,11 @@ impl Dead {
                 rooms.min().or(Some(self.sealed_at + RETIRE_AFTER))
             }
         }
+    }
+
+    /// Whether it was sealed in the store as it is now.
+    fn is_sealed(&self) -> bool {
+        self.stage == Stage::Rooms
     }
 
     /// Rooms that are being taken.
