@@ -261,14 +261,31 @@ impl Adoption {
     /// Makes the room ours; gives the term in which it is.
     async fn run(self, host: Arc<Host>, tenure: Arc<Tenure>) -> Result<Generation, NotOurs> {
         let id = self.room.id();
+        let journal = tenure.journal();
+        // Until it is hosted, or somebody else's. Whoever offers it takes it back if it can.
+        let _moving = journal.moves().begin(id).ok_or(NotOurs::Moves)?;
         if let Some(generation) = host.generation_of(id) {
             return Ok(generation);
         }
-        let journal = tenure.journal();
         let state = self.room.checkpoint();
-        tenure.prepare(&journal, id, state).await?;
+        tenure.prepare(&journal, id, state.clone()).await?;
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        let mut was_asked = false;
         loop {
+            // A room that is claimed for a journal that others have sealed is lost if the store
+            // has lost its checkpoint: nobody would look for it there.
+            match tenure.secure(&journal, id, &state).await {
+                Ok(()) => was_asked = true,
+                Err(error) if was_asked && !journal.is_sealed() => {
+                    tracing::debug!(room = %id, %error, "a room that was offered is not claimed yet");
+                    tokio::time::sleep(backoff.next()).await;
+                    continue;
+                }
+                Err(error) => {
+                    journal.forget(id);
+                    return Err(error.into());
+                }
+            }
             match tenure.claim(&journal, id, &self.from).await {
                 Ok(placement) => {
                     let generation = placement.generation;

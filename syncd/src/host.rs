@@ -251,10 +251,11 @@ impl Host {
             .collect()
     }
 
-    /// The term in which a room is ours, if it is here.
+    /// The term in which a room is ours, if it is here and not offered to others.
     pub(crate) fn generation_of(&self, room: RoomId) -> Option<Generation> {
         let directory = self.directory.lock();
-        directory.rooms.get(&room).map(|place| place.generation)
+        let place = directory.rooms.get(&room)?;
+        (!place.offered).then_some(place.generation)
     }
 
     /// A room is another node's; `to` is where its players find it, if that is known.

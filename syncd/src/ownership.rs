@@ -10,6 +10,7 @@
 //! - `tenure`: this node's incarnation, and what is said of its rooms in the store
 //! - `claimer`: the task that takes rooms over
 //! - `handover`: rooms of a node that goes away, given to others
+//! - `moves`: rooms that are on the move, by one way at a time
 //! - `term`: one incarnation after the other; `again`: what is said again after the store lost it
 
 pub mod claims;
@@ -19,6 +20,7 @@ pub mod journal;
 pub(crate) mod again;
 pub(crate) mod claimer;
 pub(crate) mod handover;
+pub(crate) mod moves;
 pub(crate) mod tenure;
 pub(crate) mod term;
 pub(crate) mod writer;

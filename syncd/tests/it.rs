@@ -10,6 +10,8 @@ mod cut;
 #[path = "it/fake.rs"]
 mod fake;
 
+#[path = "it/adopt.rs"]
+mod adopt;
 #[path = "it/attach.rs"]
 mod attach;
 #[path = "it/race.rs"]

@@ -119,6 +119,7 @@ impl SayAgain {
                 "the store has another primary: this node says again where its rooms are"
             );
             self.due = Some(answers + ANSWERS);
+            self.journal.doubt();
         }
     }
 

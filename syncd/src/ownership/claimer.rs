@@ -1,6 +1,6 @@
 //! The task that takes rooms over: it looks at the store, and does what [`Claims`] says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::claims::{Act, Answer, Ask, Claims, View};
 use super::entry::{ReadError, Remains};
+use super::moves::Move;
 use super::tenure::{Tenure, write};
 use super::writer::Journal;
 use crate::host::Host;
@@ -38,15 +39,34 @@ pub(crate) struct Claimer {
     began: Instant,
     work: JoinSet<Done>,
     /// Rooms that are restored and not claimed yet, by id.
-    prepared: std::collections::BTreeMap<RoomId, Room>,
+    prepared: BTreeMap<RoomId, Prepared>,
+    /// How many rooms have been prepared.
+    prepares: u64,
+    /// Rooms that are to be prepared once those who move them are done.
+    deferred: BTreeMap<RoomId, Act>,
     /// What is left of the last node whose rooms were restored.
     remains: Option<(Incarnation, Arc<Remains>)>,
+}
+
+/// A room that was restored and put into our journal.
+struct Prepared {
+    /// Which of all that were prepared.
+    number: u64,
+    room: Room,
+    moving: Move,
 }
 
 enum Done {
     View(Result<View, EngineError>),
     Answer(Ask, Answer),
-    Written(Incarnation, RoomId, bool),
+    Written {
+        from: Incarnation,
+        room: RoomId,
+        number: u64,
+        is_written: bool,
+    },
+    /// Nobody moved the room for a moment.
+    Free(RoomId),
 }
 
 impl Claimer {
@@ -64,7 +84,9 @@ impl Claimer {
             claims,
             began: Instant::now(),
             work: JoinSet::new(),
-            prepared: std::collections::BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            prepares: 0,
+            deferred: BTreeMap::new(),
             remains: None,
         }
     }
@@ -104,8 +126,16 @@ impl Claimer {
                     note(&ask, &answer);
                     self.claims.handle_answer(now, &ask, answer);
                 }
-                Ok(Done::Written(from, room, done)) => {
-                    self.claims.handle_prepared(now, &from, room, done);
+                Ok(Done::Written {
+                    from,
+                    room,
+                    number,
+                    is_written,
+                }) => self.written(&from, room, number, is_written),
+                Ok(Done::Free(room)) => {
+                    if let Some(act) = self.deferred.remove(&room) {
+                        self.act_one(act);
+                    }
                 }
                 Err(_) => return, // the runtime is going down
             }
@@ -141,25 +171,53 @@ impl Claimer {
 
     fn act(&mut self) {
         while let Some(act) = self.claims.poll_act() {
-            match act {
-                Act::Prepare {
-                    room,
-                    from,
-                    estate,
-                    is_suspect,
-                } => self.prepare(room, from, &estate, is_suspect),
-                Act::Adopt { room, placement } => self.adopt(room, placement),
-                Act::Abandon(room) => {
-                    self.prepared.remove(&room);
+            self.act_one(act);
+        }
+    }
+
+    fn act_one(&mut self, act: Act) {
+        match act {
+            Act::Prepare { room, .. } => match self.journal.moves().begin(room) {
+                Some(moving) => self.prepare(act, moving),
+                None => self.defer(room, act),
+            },
+            Act::Adopt { room, placement } => self.adopt(room, placement),
+            Act::Abandon(room) => {
+                self.deferred.remove(&room);
+                // What others have of it here is theirs.
+                if let Some(_prepared) = self.prepared.remove(&room) {
                     self.journal.forget(room);
                 }
             }
         }
     }
 
-    fn prepare(&mut self, room: RoomId, from: Incarnation, estate: &Estate, is_suspect: bool) {
+    fn defer(&mut self, room: RoomId, act: Act) {
+        self.deferred.insert(room, act);
+        let moves = self.journal.moves().clone();
+        self.work.spawn(async move {
+            moves.ended(room).await;
+            Done::Free(room)
+        });
+    }
+
+    fn prepare(&mut self, act: Act, moving: Move) {
+        let Act::Prepare {
+            room,
+            from,
+            estate,
+            is_suspect,
+        } = act
+        else {
+            return;
+        };
+        if self.host.generation_of(room).is_some() {
+            // It has come here by hand-over, and is ahead of what its last owner left. The claim
+            // finds that out, or says again that it is here.
+            return self.claims.handle_prepared(self.now(), &from, room, true);
+        }
         let began = Instant::now();
-        let restored = self.restore(room, &from, estate);
+        let restored = self.restore(room, &from, &estate);
         let mut restored = match restored {
             Ok(restored) => restored,
             Err(error) => {
@@ -175,11 +233,36 @@ impl Claimer {
         meters::restored(began.elapsed());
         let journal = self.journal.clone();
         write(&journal, room, restored.checkpoint());
-        self.prepared.insert(room, restored);
+        self.prepares += 1;
+        let number = self.prepares;
+        let prepared = Prepared {
+            number,
+            room: restored,
+            moving,
+        };
+        self.prepared.insert(room, prepared);
         self.work.spawn(async move {
-            let written = journal.written(room, WRITE_WITHIN).await.is_ok();
-            Done::Written(from, room, written)
+            let written = journal.written(room, WRITE_WITHIN).await;
+            Done::Written {
+                from,
+                room,
+                number,
+                is_written: written.is_ok(),
+            }
         });
+    }
+
+    fn written(&mut self, from: &Incarnation, room: RoomId, number: u64, is_written: bool) {
+        let prepared = self.prepared.get(&room);
+        if prepared.is_none_or(|prepared| prepared.number != number) {
+            return; // it was abandoned since
+        }
+        if !is_written {
+            self.prepared.remove(&room);
+            self.journal.forget(room);
+        }
+        self.claims
+            .handle_prepared(self.now(), from, room, is_written);
     }
 
     fn restore(
@@ -199,7 +282,12 @@ impl Claimer {
     }
 
     fn adopt(&mut self, room: RoomId, placement: Placement) {
-        let Some(restored) = self.prepared.remove(&room) else {
+        let Some(Prepared {
+            room: restored,
+            moving,
+            ..
+        }) = self.prepared.remove(&room)
+        else {
             return;
         };
         let host = self.host.clone();
@@ -207,6 +295,7 @@ impl Claimer {
         tracing::info!(%room, generation = %placement.generation, "a room was taken over");
         self.host.drain.spawn("adopt", async move {
             host.adopt(restored, placement).await;
+            drop(moving);
         });
     }
 }

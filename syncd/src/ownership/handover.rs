@@ -116,6 +116,10 @@ impl Handover {
     }
 
     async fn offer(&self, room: RoomId, generation: Generation, heir: Option<NodeRecord>) {
+        // Out of our claims' way until it is known whose it is.
+        let Some(_moving) = self.journal.moves().begin(room) else {
+            return;
+        };
         let began = tokio::time::Instant::now();
         match self.give(room, generation, heir).await {
             Ok(to) => {

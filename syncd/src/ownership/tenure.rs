@@ -48,6 +48,8 @@ pub(crate) enum NotOurs {
     Deadline,
     #[error("another node has it")]
     Taken,
+    #[error("it is on the move here already")]
+    Moves,
 }
 
 impl Tenure {
@@ -100,6 +102,22 @@ impl Tenure {
             journal.forget(room);
         }
         written
+    }
+
+    /// Makes sure that a room that was written down here is so still, in a journal that is known to
+    /// be ours.
+    pub(crate) async fn secure(
+        &self,
+        journal: &Journal,
+        room: RoomId,
+        state: &[u8],
+    ) -> Result<(), NotWritten> {
+        if journal.is_secure(room) {
+            return Ok(());
+        }
+        // Written anew, it shows whether the journal is ours.
+        write(journal, room, state.to_vec());
+        journal.secured(room, REGISTER_WITHIN).await
     }
 
     /// Makes a new room this node's, in writing. Gives the incarnation whose it is.

@@ -72,10 +72,11 @@ impl Terms {
         let over = stop.child_token();
         let _over_on_return = over.clone().drop_guard();
         // The lease first: a journal without one is a dead node's.
-        let held = lease.wait_for(|state| *state == LeaseState::Held(own));
+        let held = lease.wait_for(|state| state.is_held_by(own));
         if stop.run_until_cancelled(held).await.is_none() {
             return;
         }
+        journal.hold(lease.clone());
         let (host, tenure) = (self.host.clone(), self.tenure.clone());
         let journals = tenure.engine.journals.clone();
         let writing = journal.clone().run(journals, over.clone());

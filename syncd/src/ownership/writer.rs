@@ -1,19 +1,22 @@
 //! The task that writes the journal of one incarnation, and the handle that workers have of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
+use engine::leases::keeper::LeaseState;
 use engine::{EngineError, Incarnation, Journals, Seq, Written};
 use parking_lot::Mutex;
 use protocol::id::RoomId;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{OwnJournal, Reply, Request};
+use super::moves::Moves;
 use crate::meters::JournalMeters;
 
 /// Shortest and longest wait after a call that failed.
@@ -27,6 +30,18 @@ pub(crate) struct Journal {
     /// There is something to write.
     wake: Notify,
     progress: watch::Sender<Progress>,
+    standing: Mutex<Standing>,
+    lease: OnceLock<watch::Receiver<LeaseState>>,
+    moves: Arc<Moves>,
+}
+
+/// What is known of whether the journal was sealed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// The store took something that was sent then.
+    proved_at: Option<Instant>,
+    /// Whatever was known before does not count.
+    doubted_at: Option<Instant>,
 }
 
 /// How far the store is.
@@ -61,12 +76,59 @@ impl Journal {
             own: Mutex::new(OwnJournal::new(limit)),
             wake: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
+            standing: Mutex::default(),
+            lease: OnceLock::new(),
+            moves: Arc::default(),
         })
     }
 
     /// Whose it is.
     pub(crate) fn who(&self) -> &Incarnation {
         &self.who
+    }
+
+    /// The rooms that come into it, or go.
+    pub(crate) fn moves(&self) -> &Arc<Moves> {
+        &self.moves
+    }
+
+    /// It stands under this lease.
+    pub(crate) fn hold(&self, lease: watch::Receiver<LeaseState>) {
+        // Set once: each incarnation is served once.
+        let _ = self.lease.set(lease);
+    }
+
+    /// The store may be another one, in which it may have been sealed.
+    pub(crate) fn doubt(&self) {
+        self.standing.lock().doubted_at = Some(Instant::now());
+    }
+
+    /// Whether it is known not to be sealed: the store took something since our lease began,
+    /// which has held without a break and holds now. Nobody seals it as long as that is so.
+    pub(crate) fn is_ours(&self) -> bool {
+        let Some(lease) = self.lease.get() else {
+            return false;
+        };
+        let LeaseState::Held {
+            generation,
+            since,
+            until,
+        } = *lease.borrow()
+        else {
+            return false;
+        };
+        let standing = *self.standing.lock();
+        let proves =
+            |at: Instant| at > since && standing.doubted_at.is_none_or(|doubted| at > doubted);
+        generation == self.who.generation
+            && Instant::now() < until
+            && standing.proved_at.is_some_and(proves)
+    }
+
+    /// Whether the newest checkpoint of `room` is in the store, in a journal that is known to be
+    /// ours.
+    pub(crate) fn is_secure(&self, room: RoomId) -> bool {
+        self.is_ours() && self.own.lock().is_written(room)
     }
 
     /// Adds an entry; gives its number.
@@ -113,13 +175,28 @@ impl Journal {
 
     /// Waits until the newest checkpoint of `room` is in the store.
     pub(crate) async fn written(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
+        let is_written = || self.own.lock().is_written(room);
+        self.until(is_written, deadline).await
+    }
+
+    /// Waits until [`is_secure`](Self::is_secure).
+    pub(crate) async fn secured(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
+        self.until(|| self.is_secure(room), deadline).await
+    }
+
+    /// Waits until the store's answers have made something true.
+    async fn until(
+        &self,
+        is_so: impl Fn() -> bool + Send,
+        deadline: Duration,
+    ) -> Result<(), NotWritten> {
         let mut progress = self.progress.subscribe();
         let written = async {
             loop {
                 if progress.borrow_and_update().sealed {
                     return Err(NotWritten::Sealed);
                 }
-                if self.own.lock().is_written(room) {
+                if is_so() {
                     return Ok(());
                 }
                 if progress.changed().await.is_err() {
@@ -134,16 +211,16 @@ impl Journal {
     /// Writes until `stop` or until the journal is sealed.
     pub(crate) async fn run(self: Arc<Self>, journals: Arc<dyn Journals>, stop: CancellationToken) {
         let meters = JournalMeters::new();
-        let mut calls: JoinSet<(Request, Reply)> = JoinSet::new();
+        let mut calls: JoinSet<Answered> = JoinSet::new();
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        let mut pause: Option<tokio::time::Instant> = None;
+        let mut pause: Option<Instant> = None;
         let mut told = false;
         loop {
             if pause.is_none() {
                 self.send(&mut calls, &journals);
             }
-            let resume = pause.unwrap_or_else(tokio::time::Instant::now);
-            let (request, reply) = tokio::select! {
+            let resume = pause.unwrap_or_else(Instant::now);
+            let (sent, request, reply) = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => continue,
                 () = tokio::time::sleep_until(resume), if pause.is_some() => {
@@ -165,13 +242,13 @@ impl Journal {
                 }
                 None => {
                     meters.failures.increment(1);
-                    pause = Some(tokio::time::Instant::now() + backoff.next());
+                    pause = Some(Instant::now() + backoff.next());
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(journal = %self.who, "the store does not take the journal; rooms go on, what is reliable waits");
                     }
                 }
             }
-            let (progress, bytes) = self.answered(&request, reply);
+            let (progress, bytes) = self.answered(sent, &request, reply);
             meters.kept.set(bytes as f64);
             if reply.is_some() {
                 self.progress.send_replace(progress);
@@ -182,10 +259,18 @@ impl Journal {
         }
     }
 
-    fn answered(&self, request: &Request, reply: Reply) -> (Progress, usize) {
+    fn answered(&self, sent: Instant, request: &Request, reply: Reply) -> (Progress, usize) {
         let before = *self.progress.borrow();
         let mut own = self.own.lock();
+        // What is missing may be missing because the journal was sealed in a store that is gone.
+        let proves = reply == Some(Written::Done)
+            && !own.is_repairing()
+            && !matches!(request, Request::Open { .. });
         own.handle_reply(request, reply);
+        if proves {
+            let mut standing = self.standing.lock();
+            standing.proved_at = standing.proved_at.max(Some(sent));
+        }
         let is_repaired = own.take_repaired();
         if is_repaired {
             tracing::warn!(journal = %self.who, "the store had lost what it confirmed; all of it is written again");
@@ -200,12 +285,13 @@ impl Journal {
         (progress, own.kept_bytes())
     }
 
-    fn send(&self, calls: &mut JoinSet<(Request, Reply)>, journals: &Arc<dyn Journals>) {
+    fn send(&self, calls: &mut JoinSet<Answered>, journals: &Arc<dyn Journals>) {
         while let Some(request) = self.next_request() {
             let (who, journals) = (self.who.clone(), journals.clone());
+            let sent = Instant::now();
             calls.spawn(async move {
                 let reply = call(&*journals, &who, &request).await;
-                (request, reply)
+                (sent, request, reply)
             });
         }
     }
@@ -214,6 +300,9 @@ impl Journal {
         self.own.lock().poll_request()
     }
 }
+
+/// When a call was sent, and what came of it.
+type Answered = (Instant, Request, Reply);
 
 async fn call(journals: &dyn Journals, who: &Incarnation, request: &Request) -> Reply {
     let answer: Result<Written, EngineError> = match request {

@@ -1,7 +1,7 @@
 //! A shared store that nodes can be cut off from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,22 +14,40 @@ use tokio::sync::watch;
 
 /// A node's way to the store.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cable(Arc<AtomicBool>);
+pub(crate) struct Cable(Arc<AtomicU8>);
+
+/// A strand of a cable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    Leases = 1,
+    Journals = 2,
+    /// Where rooms are, but for claims.
+    Placements = 4,
+    Claims = 8,
+}
 
 impl Cable {
     /// Nothing gets through from now on.
     pub(crate) fn cut(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(u8::MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn mend(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.store(0, Ordering::Relaxed);
     }
 
-    fn check(&self) -> Result<(), EngineError> {
-        match self.0.load(Ordering::Relaxed) {
-            true => Err(EngineError::Deadline { operation: "test" }),
-            false => Ok(()),
+    pub(crate) fn cut_part(&self, part: Part) {
+        self.0.fetch_or(part as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn mend_part(&self, part: Part) {
+        self.0.fetch_and(!(part as u8), Ordering::Relaxed);
+    }
+
+    fn check(&self, part: Part) -> Result<(), EngineError> {
+        match self.0.load(Ordering::Relaxed) & part as u8 {
+            0 => Ok(()),
+            _ => Err(EngineError::Deadline { operation: "test" }),
         }
     }
 
@@ -48,8 +66,8 @@ impl Cable {
 struct Cut<T: ?Sized>(Cable, Arc<T>);
 
 macro_rules! through {
-    ($self:ident, $call:expr) => {
-        match $self.0.check() {
+    ($self:ident, $part:ident, $call:expr) => {
+        match $self.0.check(Part::$part) {
             Ok(()) => $call,
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
@@ -62,7 +80,7 @@ impl Leases for Cut<dyn Leases> {
         record: &'a NodeRecord,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
-        through!(self, self.1.renew(record, ttl))
+        through!(self, Leases, self.1.renew(record, ttl))
     }
 
     fn withdraw<'a>(
@@ -71,11 +89,11 @@ impl Leases for Cut<dyn Leases> {
         node: &'a NodeId,
         generation: Generation,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
-        through!(self, self.1.withdraw(kind, node, generation))
+        through!(self, Leases, self.1.withdraw(kind, node, generation))
     }
 
     fn list(&self, kind: NodeKind) -> BoxFuture<'_, Result<Vec<NodeRecord>, EngineError>> {
-        through!(self, self.1.list(kind))
+        through!(self, Leases, self.1.list(kind))
     }
 
     fn watch(&self, kind: NodeKind) -> watch::Receiver<Arc<Vec<NodeRecord>>> {
@@ -89,7 +107,7 @@ impl Placements for Cut<dyn Placements> {
         room: RoomId,
         placement: &'a Placement,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
-        through!(self, self.1.place(room, placement))
+        through!(self, Placements, self.1.place(room, placement))
     }
 
     fn claim<'a>(
@@ -98,14 +116,14 @@ impl Placements for Cut<dyn Placements> {
         from: &'a Placement,
         to: &'a Placement,
     ) -> BoxFuture<'a, Result<bool, EngineError>> {
-        through!(self, self.1.claim(room, from, to))
+        through!(self, Claims, self.1.claim(room, from, to))
     }
 
     fn find<'a>(
         &'a self,
         rooms: &'a [RoomId],
     ) -> BoxFuture<'a, Result<Vec<Option<Placement>>, EngineError>> {
-        through!(self, self.1.find(rooms))
+        through!(self, Placements, self.1.find(rooms))
     }
 
     fn remove(
@@ -113,7 +131,7 @@ impl Placements for Cut<dyn Placements> {
         room: RoomId,
         generation: Generation,
     ) -> BoxFuture<'_, Result<(), EngineError>> {
-        through!(self, self.1.remove(room, generation))
+        through!(self, Placements, self.1.remove(room, generation))
     }
 }
 
@@ -123,7 +141,7 @@ impl Journals for Cut<dyn Journals> {
         who: &'a Incarnation,
         after: Seq,
     ) -> BoxFuture<'a, Result<Written, EngineError>> {
-        through!(self, self.1.open(who, after))
+        through!(self, Journals, self.1.open(who, after))
     }
 
     fn append<'a>(
@@ -132,7 +150,7 @@ impl Journals for Cut<dyn Journals> {
         first: Seq,
         entries: &'a [Bytes],
     ) -> BoxFuture<'a, Result<Written, EngineError>> {
-        through!(self, self.1.append(who, first, entries))
+        through!(self, Journals, self.1.append(who, first, entries))
     }
 
     fn checkpoint<'a>(
@@ -140,7 +158,7 @@ impl Journals for Cut<dyn Journals> {
         who: &'a Incarnation,
         checkpoints: &'a Checkpoints,
     ) -> BoxFuture<'a, Result<Written, EngineError>> {
-        through!(self, self.1.checkpoint(who, checkpoints))
+        through!(self, Journals, self.1.checkpoint(who, checkpoints))
     }
 
     fn seal<'a>(
@@ -148,22 +166,22 @@ impl Journals for Cut<dyn Journals> {
         who: &'a Incarnation,
         by: &'a Incarnation,
     ) -> BoxFuture<'a, Result<Option<Seal>, EngineError>> {
-        through!(self, self.1.seal(who, by))
+        through!(self, Journals, self.1.seal(who, by))
     }
 
     fn estate<'a>(&'a self, who: &'a Incarnation) -> BoxFuture<'a, Result<Estate, EngineError>> {
-        through!(self, self.1.estate(who))
+        through!(self, Journals, self.1.estate(who))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<JournalInfo>, EngineError>> {
-        through!(self, self.1.list())
+        through!(self, Journals, self.1.list())
     }
 
     fn retire<'a>(&'a self, who: &'a Incarnation) -> BoxFuture<'a, Result<(), EngineError>> {
-        through!(self, self.1.retire(who))
+        through!(self, Journals, self.1.retire(who))
     }
 
     fn lineage(&self) -> BoxFuture<'_, Result<String, EngineError>> {
-        through!(self, self.1.lineage())
+        through!(self, Journals, self.1.lineage())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::id::Generation;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -42,12 +43,26 @@ impl Default for LeaseConfig {
 pub enum LeaseState {
     /// Not yet.
     Waiting,
-    /// By this generation.
-    Held(protocol::id::Generation),
+    /// By us.
+    Held {
+        /// In this term of the node.
+        generation: Generation,
+        /// Without a break since then.
+        since: Instant,
+        /// Until then at least, whatever comes.
+        until: Instant,
+    },
     /// It may have ended: the store cannot be reached.
     Lapsed,
     /// A newer process of this name is there.
     Fenced,
+}
+
+impl LeaseState {
+    /// Whether this term of the node has the lease, as far as was known when this was said.
+    pub fn is_held_by(&self, term: Generation) -> bool {
+        matches!(self, Self::Held { generation, .. } if *generation == term)
+    }
 }
 
 /// Changes of the record go out at most this often.
@@ -62,6 +77,7 @@ pub async fn keep(
     stop: CancellationToken,
 ) {
     let mut renewed: Option<Instant> = None;
+    let mut unbroken: Option<(Generation, Instant)> = None;
     while !stop.is_cancelled() {
         let current = record.borrow_and_update().clone();
         let asked = Instant::now();
@@ -75,11 +91,25 @@ pub async fn keep(
                 if *state.borrow() == LeaseState::Lapsed {
                     tracing::info!(node = %current.node, "the lease is held again");
                 }
+                // A process that stood still has lapsed without any renewal that failed.
+                if renewed.is_none_or(|renewed| renewed.elapsed() >= config.ttl) {
+                    unbroken = None;
+                }
                 renewed = Some(asked);
-                state.send_replace(LeaseState::Held(current.generation));
+                let generation = current.generation;
+                let (_, since) = unbroken
+                    .filter(|(held, _)| *held == generation)
+                    .unwrap_or_else(|| (generation, Instant::now()));
+                unbroken = Some((generation, since));
+                state.send_replace(LeaseState::Held {
+                    generation,
+                    since,
+                    until: asked + config.ttl,
+                });
                 config.renew
             }
             Ok(Err(EngineError::Fenced { .. })) => {
+                unbroken = None;
                 if state.send_replace(LeaseState::Fenced) != LeaseState::Fenced {
                     tracing::error!(
                         node = %current.node, generation = %current.generation,
@@ -125,7 +155,6 @@ fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use protocol::id::Generation;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
@@ -206,8 +235,12 @@ mod tests {
         let config = LeaseConfig::default();
         let keeping = keep(leases.clone(), record_of, config, state, stop.clone());
         let keeping = tokio::spawn(keeping);
-        let held = |state: &LeaseState| *state == LeaseState::Held(Generation(1));
-        states.wait_for(held).await.expect("it is held");
+        let held = |state: &LeaseState| state.is_held_by(Generation(1));
+        let since = |state: &LeaseState| match state {
+            LeaseState::Held { since, until, .. } if *until > Instant::now() => *since,
+            other => panic!("{other:?}"),
+        };
+        let first = since(&*states.wait_for(held).await.expect("it is held"));
 
         let mut seen = leases.watch(NodeKind::Syncd);
         told.send_replace(record(7));
@@ -217,6 +250,7 @@ mod tests {
 
         tokio::time::sleep(config.ttl * 4).await;
         assert_eq!(leases.list(NodeKind::Syncd).await.expect("listed").len(), 1);
+        assert_eq!(since(&states.borrow()), first, "without a break");
 
         leases.fails.store(true, Ordering::Relaxed);
         states
@@ -225,7 +259,8 @@ mod tests {
             .expect("it lapses");
         leases.fails.store(false, Ordering::Relaxed);
         let began = Instant::now();
-        states.wait_for(held).await.expect("it is held again");
+        let again = since(&*states.wait_for(held).await.expect("it is held again"));
+        assert!(again >= began, "a lease that lapsed is another one");
         assert!(began.elapsed() <= config.retry * 2, "{:?}", began.elapsed());
 
         stop.cancel();
