@@ -14,6 +14,8 @@ mod fake;
 mod adopt;
 #[path = "it/attach.rs"]
 mod attach;
+#[path = "it/forms.rs"]
+mod forms;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/relay.rs"]

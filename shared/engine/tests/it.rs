@@ -10,6 +10,8 @@ mod real;
 mod embedded;
 #[path = "it/failover.rs"]
 mod failover;
+#[path = "it/forms.rs"]
+mod forms;
 #[path = "it/on_redis.rs"]
 mod on_redis;
 #[path = "it/trouble.rs"]

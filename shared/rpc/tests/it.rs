@@ -8,6 +8,8 @@
 // The name that other crates know this one by.
 extern crate pixelrush_rpc as rpc;
 
+#[path = "it/contract.rs"]
+mod contract;
 #[path = "../../chassis/tests/it/name_server.rs"]
 #[allow(
     dead_code,

@@ -240,7 +240,7 @@ mod tests {
             LeaseState::Held { since, until, .. } if *until > Instant::now() => *since,
             other => panic!("{other:?}"),
         };
-        let first = since(&*states.wait_for(held).await.expect("it is held"));
+        let first = since(&states.wait_for(held).await.expect("it is held"));
 
         let mut seen = leases.watch(NodeKind::Syncd);
         told.send_replace(record(7));
@@ -259,7 +259,7 @@ mod tests {
             .expect("it lapses");
         leases.fails.store(false, Ordering::Relaxed);
         let began = Instant::now();
-        let again = since(&*states.wait_for(held).await.expect("it is held again"));
+        let again = since(&states.wait_for(held).await.expect("it is held again"));
         assert!(again >= began, "a lease that lapsed is another one");
         assert!(began.elapsed() <= config.retry * 2, "{:?}", began.elapsed());
 
