@@ -84,7 +84,12 @@ impl Player {
     fn handle_text(&mut self, now: Timestamp, text: &str) {
         let message = match ClientMessage::parse(text) {
             Ok(message) => message,
-            Err(error) => return self.refuse(now, error),
+            Err(error) => {
+                return match hello::other_version(text) {
+                    Some(version) if self.live.is_none() => self.refuse_version(version),
+                    _ => self.refuse(now, error),
+                };
+            }
         };
         match (&mut self.live, message) {
             (None, ClientMessage::Hello(hello)) => self.handle_hello(now, hello),

@@ -16,12 +16,13 @@ type Refusal = Box<Response<Body>>;
 #[derive(Debug)]
 pub(crate) struct Handshake {
     accept: HeaderValue,
-    protocol: Option<&'static str>,
+    protocol: Option<HeaderValue>,
 }
 
 impl Handshake {
-    /// Checks a request. `subprotocol` is the one that this path speaks; a client that offers
-    /// others only is refused.
+    /// Checks a request. `subprotocol` is the one that this path speaks. A client that offers
+    /// another version of it only is let in, to be told so by what answers its `hello`: a browser
+    /// shows a page nothing of a handshake that is refused. One that offers others is refused.
     ///
     /// # Errors
     /// The response to send instead.
@@ -49,7 +50,7 @@ impl Handshake {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept);
         if let Some(protocol) = self.protocol {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         response
     }
@@ -115,20 +116,31 @@ fn nonce(headers: &HeaderMap) -> Result<&HeaderValue, Refusal> {
     }
 }
 
-fn choose(
-    headers: &HeaderMap,
-    ours: Option<&'static str>,
-) -> Result<Option<&'static str>, Refusal> {
+fn choose(headers: &HeaderMap, ours: Option<&'static str>) -> Result<Option<HeaderValue>, Refusal> {
     let Some(ours) = ours else { return Ok(None) };
     if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Ok(None);
     }
     // To the letter: a client fails a connection whose protocol it did not offer.
-    if tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == ours) {
-        return Ok(Some(ours));
+    let offered = || tokens(headers, &SEC_WEBSOCKET_PROTOCOL);
+    let chosen = offered()
+        .find(|offered| *offered == ours)
+        .or_else(|| offered().find(|offered| is_version_of(offered, ours)));
+    if let Some(chosen) = chosen {
+        return Ok(HeaderValue::from_str(chosen).ok());
     }
     let text = format!("this server speaks the subprotocol {ours}; offer it, or none");
     refuse(StatusCode::BAD_REQUEST, "bad_protocol", &text, None)
+}
+
+/// Whether two subprotocols differ in their version alone.
+fn is_version_of(offered: &str, ours: &str) -> bool {
+    let name = |protocol: &str| {
+        let (name, version) = protocol.rsplit_once(".v")?;
+        let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| name.to_owned())
+    };
+    name(offered).is_some_and(|offered| name(ours) == Some(offered))
 }
 
 fn refuse<T>(

@@ -6,6 +6,7 @@ use protocol::control::{ErrorCode, ErrorMessage, Hello, ServerMessage, Welcome};
 use protocol::id::{Channel, SessionId};
 use protocol::time::Timestamp;
 use rpc::token::{Access, Identity, Resume, TokenError};
+use serde::Deserialize;
 
 use super::{Live, Player};
 
@@ -24,13 +25,7 @@ impl Player {
             return self.close(CloseCode::Draining);
         }
         if hello.v != protocol::VERSION {
-            let text = format!(
-                "this server speaks version {} of the protocol, not {}; update the client",
-                protocol::VERSION,
-                hello.v
-            );
-            let error = ErrorMessage::new(ErrorCode::UpgradeRequired, text).field("v");
-            return self.turn_away(error, CloseCode::UpgradeRequired);
+            return self.refuse_version(hello.v);
         }
         match self.admit_hello(&hello) {
             Ok(admission) => self.welcome(now, &hello, admission),
@@ -45,6 +40,15 @@ impl Player {
                 self.turn_away(error, code);
             }
         }
+    }
+
+    pub(super) fn refuse_version(&mut self, version: u16) {
+        let text = format!(
+            "this server speaks version {} of the protocol, not {version}; update the client",
+            protocol::VERSION,
+        );
+        let error = ErrorMessage::new(ErrorCode::UpgradeRequired, text).field("v");
+        self.turn_away(error, CloseCode::UpgradeRequired);
     }
 
     fn admit_hello(&self, hello: &Hello) -> Result<Admission, (ErrorMessage, CloseCode)> {
@@ -149,6 +153,17 @@ impl Player {
         self.answer(&ServerMessage::Error(error.re("hello")));
         self.close(code);
     }
+}
+
+/// The version of a `hello` that is none of ours, which may look otherwise in all but this.
+pub(super) fn other_version(text: &str) -> Option<u16> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        t: String,
+        v: u16,
+    }
+    let hello: Versioned = serde_json::from_str(text).ok()?;
+    (hello.t == "hello" && hello.v != protocol::VERSION).then_some(hello.v)
 }
 
 fn token_refused(error: TokenError, field: &str) -> (ErrorMessage, CloseCode) {

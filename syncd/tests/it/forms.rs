@@ -201,7 +201,9 @@ impl Forms {
     fn numbers(&self) -> [u8; 4] {
         let stored = &self.estate.checkpoints[0].1;
         let entry = &self.estate.entries[0].1;
-        let room = Stored::decode(stored).unwrap().room;
+        let room = Stored::decode(stored)
+            .unwrap_or_else(|error| fail(&error))
+            .room;
         [entry[0], stored[0], room[0], self.tape[0].1[0]]
     }
 }

@@ -208,11 +208,14 @@ async fn another_version_is_told_to_update_and_not_to_come_back() {
     let rig = Rig::start().await;
     let mut message = hello(&rig.login("Ada").await);
     message["v"] = json!(2);
-    let mut raw = rig.socket().await;
-    raw.say(&message).await;
-    let error = raw.expect_error("upgrade_required").await;
-    assert_eq!(error["field"], "v");
-    assert_eq!(raw.expect_close(4303).await, "upgrade_required");
+    // Whatever else was said in that version.
+    for hello in [message, json!({"t": "hello", "v": 0, "user": "Ada"})] {
+        let mut raw = rig.socket().await;
+        raw.say(&hello).await;
+        let error = raw.expect_error("upgrade_required").await;
+        assert_eq!(error["field"], "v");
+        assert_eq!(raw.expect_close(4303).await, "upgrade_required");
+    }
 }
 
 #[tokio::test]
@@ -227,7 +230,17 @@ async fn only_our_subprotocol_is_spoken() {
         let chosen = response.header("sec-websocket-protocol");
         assert_eq!((response.status, chosen), (101, Some("pixelrush.v1")));
     }
-    for bad in ["pixelrush.v9", "PixelRush.V1", "chat"] {
+    // Told by the answer to its hello that it has to be updated.
+    let response = offer("chat, pixelrush.v9").await;
+    let chosen = response.header("sec-websocket-protocol");
+    assert_eq!((response.status, chosen), (101, Some("pixelrush.v9")));
+    for bad in [
+        "pixelrush.vx",
+        "pixelrush.v",
+        "PixelRush.V1",
+        "chat.v1",
+        "chat",
+    ] {
         assert_eq!(
             offer(bad).await.refusal(),
             (400, "bad_protocol".to_owned()),
