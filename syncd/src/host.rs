@@ -50,6 +50,8 @@ pub(crate) struct Host {
     directory: Mutex<Directory>,
     /// How many rooms there are.
     rooms: watch::Sender<usize>,
+    /// How many are gone without anybody having been told.
+    untold: watch::Sender<usize>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     players: Vec<AtomicUsize>,
     news: broadcast::Sender<pb::RoomEnded>,
@@ -64,8 +66,8 @@ struct Directory {
     rooms_on: Vec<usize>,
     ended: BTreeSet<RoomId>,
     ended_order: VecDeque<RoomId>,
-    /// Rooms that are gone, but whose result is still being recorded: as many as wait for it at
-    /// most.
+    /// Rooms that are gone, but whose result is still being recorded: at most as many as the
+    /// recorder and the way to it hold.
     untold: BTreeMap<RoomId, Option<Generation>>,
     /// Ends that have been told, the oldest first; at most [`RECENT`].
     recent: VecDeque<(Instant, pb::RoomEnded)>,
@@ -146,6 +148,7 @@ impl Host {
                 recent: VecDeque::new(),
             }),
             rooms: watch::Sender::new(0),
+            untold: watch::Sender::new(0),
             mailboxes: parts.mailboxes,
             players: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             news: broadcast::Sender::new(NEWS),
@@ -327,6 +330,7 @@ impl Host {
                 .untold
                 .insert(room, place.map(|place| place.generation));
         }
+        self.untold.send_replace(directory.untold.len());
         drop(directory);
         if let Some(place) = place.filter(|place| place.over) {
             self.over(room, place.generation);
@@ -349,7 +353,12 @@ impl Host {
             r#match: ending.match_id.0,
             reason: ending.reason.as_str().to_owned(),
         };
-        let gone = self.directory.lock().told(ending.room, ended.clone());
+        let gone = {
+            let mut directory = self.directory.lock();
+            let gone = directory.told(ending.room, ended.clone());
+            self.untold.send_replace(directory.untold.len());
+            gone
+        };
         if let Some(generation) = gone {
             self.over(ending.room, generation);
         }
@@ -393,6 +402,18 @@ impl Host {
     pub(crate) async fn emptied(&self) {
         let mut rooms = self.rooms.subscribe();
         let waited = rooms.wait_for(|rooms| *rooms == 0).await;
+        debug_assert!(waited.is_ok(), "self keeps the sender alive");
+    }
+
+    /// Rooms that are gone, and whose result is still being recorded.
+    pub(crate) fn untold(&self) -> usize {
+        *self.untold.borrow()
+    }
+
+    /// Waits until everybody has been told of every room that is gone. Cancel safe.
+    pub(crate) async fn all_told(&self) {
+        let mut untold = self.untold.subscribe();
+        let waited = untold.wait_for(|untold| *untold == 0).await;
         debug_assert!(waited.is_ok(), "self keeps the sender alive");
     }
 

@@ -143,8 +143,8 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
 }
 
 impl Syncd {
-    /// Serves until the drain has begun and every room has ended, or the drain's deadline. If one
-    /// of its tasks dies it begins the drain itself, and waits for no room.
+    /// Serves until the drain has begun and every room has ended, with its result recorded, or the
+    /// drain's deadline. If one of its tasks dies it begins the drain itself, and waits for no room.
     pub async fn serve(self, incoming: Incoming) {
         let _guard = self.drain.guard();
         let stop = CancellationToken::new();
@@ -170,15 +170,17 @@ impl Syncd {
                     () = async { giving.as_ref().expect("checked").clone().run().await },
                         if giving.is_some() => host.emptied().await,
                 }
+                host.all_told().await;
             };
             let emptied = tokio::time::timeout(deadline, emptied).await;
             // What gateways are told last is on its way.
             tokio::time::sleep(FAREWELL).await;
             if emptied.is_err() {
-                let rooms = host.load().rooms;
+                let (rooms, results) = (host.load().rooms, host.untold());
                 tracing::warn!(
                     rooms,
-                    "rooms were still open when the drain's deadline passed"
+                    results,
+                    "rooms were still open, or results not recorded, when the drain's deadline passed"
                 );
             }
         };
@@ -201,7 +203,7 @@ impl Syncd {
             tracing::error!("syncd failed; the process ends");
             drain.begin();
         }
-        // Workers first, which lets go of the recorder, which writes what it has.
+        // Workers first, which lets go of the recorder, which tries for a moment what it has.
         stop.cancel();
         for task in tasks {
             // One that panicked has said so.
@@ -256,8 +258,9 @@ impl Syncd {
         let recorder = Recorder {
             host: self.host.clone(),
             results: self.engine.results,
-            record_for: self.config.record_for,
+            waiting: self.config.capacity.get(),
             endings: ended,
+            stop: stop.clone(),
         };
         tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
         let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);

@@ -16,6 +16,8 @@ mod attach;
 mod race;
 #[path = "it/relay.rs"]
 mod relay;
+#[path = "it/results.rs"]
+mod results;
 #[path = "it/rooms.rs"]
 mod rooms;
 #[path = "it/survive.rs"]

@@ -204,7 +204,6 @@ impl Hosted {
             match_id: setup.match_id,
             reason,
             result,
-            at: Instant::now(),
         }
     }
 
