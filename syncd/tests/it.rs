@@ -20,5 +20,7 @@ mod relay;
 mod results;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/silence.rs"]
+mod silence;
 #[path = "it/survive.rs"]
 mod survive;
