@@ -13,7 +13,7 @@ use chassis::readiness::Readiness;
 use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
-use engine::redis::Redis;
+use engine::redis::{Redis, Without};
 use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
 use gateway::{Gateway, Origins, Parts};
 use matcher::store::TicketStore;
@@ -145,6 +145,14 @@ impl Host {
         match &settings.engine.redis {
             Some(redis) => Ok(Engine::redis(redis).await?),
             None => self.embedded(),
+        }
+    }
+
+    /// Shows at the private port whether the shared store answers.
+    fn show_engine(&self, engine: &Engine, without: Without) {
+        if let Some(redis) = engine.redis.clone() {
+            let condition = self.readiness.condition("engine");
+            tokio::spawn(async move { redis.show_health(&condition, without).await });
         }
     }
 
@@ -289,11 +297,17 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
     let origins = match host.shared_engine().await? {
-        Some(engine) => Origins::Leases {
-            leases: engine.leases,
-            placements: engine.placements,
-            names: host.names.clone(),
-        },
+        Some(engine) => {
+            host.show_engine(
+                &engine,
+                Without::Impaired("nodes and rooms stay where they were"),
+            );
+            Origins::Leases {
+                leases: engine.leases,
+                placements: engine.placements,
+                names: host.names.clone(),
+            }
+        }
         None if settings.gateway.rooms.is_empty() => {
             let text = "gateway.rooms is empty; it lists the syncd nodes, unless engine.redis is set and they are found there";
             return Err(Failure::Settings(text.to_owned()));
@@ -346,6 +360,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 simulation: String::new(),
                 region: String::new(),
             };
+            host.show_engine(engine, Without::Useless);
             tasks.push(host.keep_lease(engine, record));
             MatcherStores::shared(engine, redis, &host.names, settings.matcher.players)
         }
@@ -365,6 +380,10 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let engine = host.engine().await?;
+    host.show_engine(
+        &engine,
+        Without::Impaired("rooms go on, what is reliable waits"),
+    );
     let listener = listen(settings.syncd.listen)?;
     announce("syncd", &listener)?;
     let outliving = match engine.is_shared {
