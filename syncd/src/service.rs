@@ -1,6 +1,6 @@
 //! The service: built from its parts, then served until it is drained.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chassis::drain::Drain;
@@ -8,7 +8,7 @@ use chassis::readiness::{Condition, Readiness};
 use chassis::telemetry::Chain;
 use engine::leases::keeper::LeaseConfig;
 use engine::{Engine, Segment};
-use protocol::id::{Channel, Generation, RoomId};
+use protocol::id::{Channel, Generation, NodeId, RoomId};
 use rpc::origin::OriginIdentity;
 use rpc::pb::rooms_server::RoomsServer;
 use rpc::transport::{Incoming, Names};
@@ -56,6 +56,35 @@ pub struct Announce {
     pub endpoint: String,
     /// How its lease is kept.
     pub lease: LeaseConfig,
+}
+
+/// Why a syncd ended that was not told to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// A task of it died; the log says why.
+    #[error("a part of syncd ended; the log says why")]
+    Task,
+    /// Another process has the name.
+    #[error(
+        "`syncd.node` is {node}, and a syncd of that name is alive at {endpoint}: give this one \
+         a name that no other has, or stop that one first"
+    )]
+    NameTaken {
+        /// The name.
+        node: NodeId,
+        /// Where the other is.
+        endpoint: String,
+    },
+    /// A later process has taken the name.
+    #[error(
+        "`syncd.node` is {node}, and a later process has the lease of that name, or had it within \
+         the last hour: give each syncd a name of its own, and look whether this machine's clock \
+         was set back"
+    )]
+    Replaced {
+        /// The name.
+        node: NodeId,
+    },
 }
 
 /// A syncd that is ready to serve.
@@ -145,7 +174,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
 impl Syncd {
     /// Serves until the drain has begun and every room has ended, with its result recorded, or the
     /// drain's deadline. If one of its tasks dies it begins the drain itself, and waits for no room.
-    pub async fn serve(self, incoming: Incoming) {
+    ///
+    /// # Errors
+    /// [`Failed`] if it ended by itself.
+    pub async fn serve(self, incoming: Incoming) -> Result<(), Failed> {
         let _guard = self.drain.guard();
         let stop = CancellationToken::new();
         let routes = self.routes(&stop);
@@ -155,7 +187,8 @@ impl Syncd {
             self.config.drain_deadline,
         );
         let (drain, names) = (self.drain.clone(), self.names.clone());
-        let tasks = self.start(&stop);
+        let failed = Arc::<OnceLock<Failed>>::default();
+        let tasks = self.start(&stop, &failed);
 
         ready.ready();
         let drained = async {
@@ -196,7 +229,8 @@ impl Syncd {
         if let Err(error) = served {
             tracing::error!(error = %Chain(&error), "syncd does not serve any more");
         }
-        if !drain.is_draining() {
+        let has_failed = !drain.is_draining();
+        if has_failed {
             // Rooms of a worker that is gone stand still: better that the process ends, so that
             // its matches count as lost and new ones go elsewhere.
             ready.unready("a task of it failed");
@@ -208,6 +242,11 @@ impl Syncd {
         for task in tasks {
             // One that panicked has said so.
             let _ = task.await;
+        }
+        match failed.get() {
+            Some(failed) => Err(failed.clone()),
+            None if has_failed => Err(Failed::Task),
+            None => Ok(()),
         }
     }
 
@@ -232,7 +271,11 @@ impl Syncd {
             .add_service(RoomsServer::new(rooms))
     }
 
-    fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    fn start(
+        self,
+        stop: &CancellationToken,
+        failed: &Arc<OnceLock<Failed>>,
+    ) -> Vec<JoinHandle<()>> {
         let drain = self.drain;
         let (endings, ended) = mpsc::channel::<Ending>(self.config.capacity.get());
         let outliving = self.outliving;
@@ -286,6 +329,7 @@ impl Syncd {
                 tenure,
                 announcement,
                 ready,
+                failed: failed.clone(),
             };
             tasks.push(spawn_vital(&drain, "terms", stop, terms.run(stop.clone())));
         }

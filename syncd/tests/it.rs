@@ -12,6 +12,8 @@ mod fake;
 
 #[path = "it/attach.rs"]
 mod attach;
+#[path = "it/names.rs"]
+mod names;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/relay.rs"]

@@ -27,7 +27,7 @@ use rpc::pb::to_origin_item::Item as ToItem;
 use rpc::transport::{Endpoint, Incoming, Names, memory};
 use serde_json::Value;
 use syncd::games::Games;
-use syncd::{Announce, Config, Parts};
+use syncd::{Announce, Config, Failed, Parts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -89,7 +89,7 @@ pub(crate) struct Node {
     pub(crate) rooms: RoomsClient<Channel>,
     pub(crate) drain: Drain,
     pub(crate) store: Arc<Store>,
-    pub(crate) serving: JoinHandle<()>,
+    pub(crate) serving: JoinHandle<Result<(), Failed>>,
     channel: Channel,
     gateways: AtomicUsize,
 }
@@ -169,7 +169,12 @@ impl Node {
         Self::around(drain, store, serving, channel)
     }
 
-    fn around(drain: Drain, store: Arc<Store>, serving: JoinHandle<()>, channel: Channel) -> Self {
+    fn around(
+        drain: Drain,
+        store: Arc<Store>,
+        serving: JoinHandle<Result<(), Failed>>,
+        channel: Channel,
+    ) -> Self {
         Self {
             rooms: RoomsClient::new(channel.clone()),
             drain,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::Engine;
 use engine::leases::keeper::LeaseConfig;
+use servers::RedisServer;
 use syncd::games::Games;
 use syncd::{Announce, Config};
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use crate::cut::Cable;
 use crate::fake::{Node, create, match_id};
 use crate::rooms::{BOMB, bombs, light};
+use crate::silence;
 
 /// Waits until the results of exactly these rooms are recorded.
 async fn until_recorded(node: &Node, rooms: &[u64], patience: Duration) {
@@ -87,7 +89,7 @@ async fn a_drain_waits_for_results_until_its_deadline() {
     node.drain.begin();
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(!node.serving.is_finished(), "it waits for the result");
-    node.serving.await.unwrap();
+    node.serving.await.unwrap().unwrap();
     let took = began.elapsed();
     let expected = Duration::from_secs(60)..Duration::from_secs(63);
     assert!(expected.contains(&took), "{took:?}");
@@ -101,7 +103,7 @@ async fn a_drain_ends_once_the_last_result_is_recorded() {
     until_empty(&node).await;
     assert!(node.store.recorded.lock().is_empty());
     node.drain.begin();
-    node.serving.await.unwrap();
+    node.serving.await.unwrap().unwrap();
     assert_eq!(node.store.recorded.lock().len(), 1);
 }
 
@@ -168,7 +170,7 @@ async fn a_drained_node_leaves_its_results_to_whoever_takes_its_rooms() {
     let (engine, [(first, _), (second, _)]) = pair().await;
     play(&first, 2).await;
     first.drain.begin();
-    first.serving.await.unwrap();
+    first.serving.await.unwrap().unwrap();
     until_recorded(&second, &[2], Duration::from_secs(10)).await;
     // And it is over for good: nobody takes the room again.
     let began = Instant::now();
@@ -177,4 +179,27 @@ async fn a_drained_node_leaves_its_results_to_whoever_takes_its_rooms() {
         assert!(began.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn a_room_that_waits_for_its_result_is_placed_again_in_a_redis_that_came_back_empty() {
+    let mut server = RedisServer::start();
+    let watcher = silence::engine(&server).await;
+    let announce = Announce {
+        endpoint: "http://syncd-1.test:1".to_owned(),
+        lease: LeaseConfig::default(),
+    };
+    let games = Games::default().with(BOMB);
+    let engine = silence::engine(&server).await;
+    let node = Node::start_shared_with(bombs(), games, engine, announce).await;
+    node.store.fail.store(usize::MAX, Ordering::Relaxed);
+    node.open_when_ready(98, 1, "").await;
+    play(&node, 2).await;
+    server.restart_empty();
+    let room = [protocol::id::RoomId(2)];
+    silence::until("it is placed again", async || {
+        let found = watcher.placements.find(&room).await;
+        found.is_ok_and(|found| found[0].is_some())
+    })
+    .await;
 }

@@ -112,7 +112,7 @@ async fn a_drain_refuses_rooms_says_so_and_waits_for_those_there_are() {
         .expect("known, so it is no new room");
     assert!(!node.serving.is_finished());
     // Nobody enters, so the room ends after a minute, and the node with it.
-    node.serving.await.unwrap();
+    node.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,6 +302,7 @@ async fn a_node_whose_worker_died_ends() {
     // Not even the end of a room is safe from this one.
     light(&node, 2, "drop").await;
     let ended = tokio::time::timeout(Duration::from_secs(10), node.serving).await;
-    ended.expect("it ends by itself").unwrap();
+    let ended = ended.expect("it ends by itself").unwrap();
+    assert_eq!(ended, Err(syncd::Failed::Task));
     assert!(node.drain.is_draining(), "and takes its process with it");
 }
