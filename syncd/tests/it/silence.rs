@@ -10,6 +10,7 @@ use servers::RedisServer;
 use syncd::Config;
 use tokio::time::{Instant, sleep};
 
+use crate::cut::Cable;
 use crate::fake::Node;
 
 const LEASE: LeaseConfig = LeaseConfig {
@@ -26,12 +27,13 @@ pub(crate) async fn engine(server: &RedisServer) -> Engine {
     Engine::redis(&config).await.unwrap()
 }
 
-async fn start(name: &str, server: &RedisServer) -> Node {
+async fn start(name: &str, server: &RedisServer, cable: &Cable) -> Node {
     let config = Config {
         node: name.parse().unwrap(),
         ..Config::default()
     };
-    Node::start_reachable(config, engine(server).await, LEASE).await
+    let engine = cable.to(&engine(server).await);
+    Node::start_reachable(config, engine, LEASE).await
 }
 
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -57,10 +59,11 @@ async fn rooms_stay_where_they_are_when_redis_was_silent_for_longer_than_a_lease
     let server = RedisServer::start();
     let watcher = engine(&server).await;
     let names = ["syncd-1", "syncd-2", "syncd-3"];
+    let cables = [(); 3].map(|()| Cable::default());
     let mut nodes = Vec::new();
     let mut rooms = Vec::new();
     for (index, name) in names.into_iter().enumerate() {
-        let node = start(name, &server).await;
+        let node = start(name, &server, &cables[index]).await;
         let room = 1 + index as u64;
         node.open_when_ready(room, 2, "").await;
         rooms.push(RoomId(room));
@@ -70,11 +73,21 @@ async fn rooms_stay_where_they_are_when_redis_was_silent_for_longer_than_a_lease
     // Nobody takes anything for a lease after it has begun.
     sleep(LEASE.ttl * 2).await;
     let redis = watcher.redis.clone().unwrap();
-    for round in 0..3 {
+    for round in 0..cables.len() {
+        // One of them is later than the others to find that Redis is back. Cut off before, it
+        // leaves nothing behind that Redis takes when it goes on.
+        let late = &cables[round];
+        late.cut();
         server.pause();
         until("the silence is noticed", async || !redis.is_reachable()).await;
         sleep(LEASE.ttl).await;
         server.resume();
+        until("the first leases are renewed", async || {
+            leases(&watcher).await == 2
+        })
+        .await;
+        sleep(LEASE.ttl / 3).await;
+        late.mend();
         until("all leases are renewed", async || {
             leases(&watcher).await == 3
         })
