@@ -73,10 +73,9 @@ async fn rooms_stay_where_they_are_when_redis_was_silent_for_longer_than_a_lease
     // Nobody takes anything for a lease after it has begun.
     sleep(LEASE.ttl * 2).await;
     let redis = watcher.redis.clone().unwrap();
-    for round in 0..cables.len() {
+    for (round, late) in cables.iter().enumerate() {
         // One of them is later than the others to find that Redis is back. Cut off before, it
         // leaves nothing behind that Redis takes when it goes on.
-        let late = &cables[round];
         late.cut();
         server.pause();
         until("the silence is noticed", async || !redis.is_reachable()).await;
