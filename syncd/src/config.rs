@@ -54,14 +54,11 @@ pub struct Config {
     /// Items from gateways that may wait for one worker. Over it the gateways' streams are not
     /// read until it has caught up.
     pub mailbox: NonZeroUsize,
-    /// How long a result is tried to be recorded while the store fails.
-    #[serde(with = "chassis::config::duration")]
-    pub record_for: Duration,
     /// How long a room's tape is kept after its last second: what its game took in, some 20 KiB a
     /// race, from which `pixelrush replay` runs it again. 0: not at all.
     #[serde(with = "chassis::config::duration")]
     pub keep_tapes: Duration,
-    /// How long a drain waits for rooms to end by themselves.
+    /// How long a drain waits for rooms to end by themselves, and for results to be recorded.
     #[serde(with = "chassis::config::duration")]
     pub drain_deadline: Duration,
 }
@@ -83,7 +80,6 @@ impl Default for Config {
             linger: Duration::from_secs(60),
             abandon_after: Duration::from_secs(60),
             mailbox: NonZeroUsize::new(16_384).expect("not zero"),
-            record_for: Duration::from_secs(30),
             keep_tapes: Duration::from_secs(3600),
             drain_deadline: Duration::from_secs(180),
         }

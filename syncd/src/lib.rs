@@ -37,4 +37,4 @@ mod viewer;
 mod worker;
 
 pub use config::Config;
-pub use service::{Announce, Parts, Syncd, build, build_with};
+pub use service::{Announce, Failed, Parts, Syncd, build, build_with};

@@ -75,7 +75,8 @@ pub(crate) fn room_ended(reason: EndReason) {
     counter!("syncd_rooms_ended_total", "reason" => reason.as_str()).increment(1);
 }
 
-/// What became of a result: `recorded`, `already_there`, `lost`.
+/// What became of a result: `recorded`, `already_there`, `left` in the journal for whoever takes
+/// the room over, `lost`.
 pub(crate) fn result(outcome: &'static str) {
     counter!("syncd_results_total", "outcome" => outcome).increment(1);
 }

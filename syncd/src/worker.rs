@@ -268,13 +268,19 @@ impl Worker {
             }
         }
         for id in gone {
-            if let Some(hosted) = self.rooms.remove(&id) {
-                for (_, session) in hosted.attached.into_iter().flatten() {
-                    self.sessions.remove(&session);
-                }
-            }
+            let hosted = self.rooms.remove(&id);
             if let Some(survival) = &mut self.survival {
+                if let Some(hosted) = hosted.as_ref().filter(|hosted| !hosted.has_failed()) {
+                    survival.park(&hosted.room);
+                }
                 survival.rest(id);
+            }
+            for (_, session) in hosted
+                .into_iter()
+                .flat_map(|hosted| hosted.attached)
+                .flatten()
+            {
+                self.sessions.remove(&session);
             }
             self.host.close(id);
         }

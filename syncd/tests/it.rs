@@ -12,11 +12,17 @@ mod fake;
 
 #[path = "it/attach.rs"]
 mod attach;
+#[path = "it/names.rs"]
+mod names;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/relay.rs"]
 mod relay;
+#[path = "it/results.rs"]
+mod results;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/silence.rs"]
+mod silence;
 #[path = "it/survive.rs"]
 mod survive;

@@ -32,6 +32,9 @@ use crate::registry::Registry;
 /// Longest that the placements may take to answer.
 const ASK: Duration = Duration::from_millis(500);
 
+/// A room without a node for so long is told to operators: maybe none that is there can run it.
+const HOMELESS: Duration = Duration::from_secs(10);
+
 /// What the router says, for connections that look for a home themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
@@ -72,6 +75,8 @@ pub(super) struct Router {
     backoff: Backoff,
     /// The placements do not answer, and that has been logged.
     is_silent: bool,
+    /// A room has no node for long, and that has been logged.
+    is_homeless: bool,
     meters: Meters,
 }
 
@@ -121,6 +126,7 @@ impl Router {
             question: None,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
             is_silent: false,
+            is_homeless: false,
             meters: Meters::new(),
         }
     }
@@ -249,6 +255,22 @@ impl Router {
             }
         }
         self.meters.homeless.set(self.routing.len() as f64);
+        self.tell_homeless(now);
+    }
+
+    /// Players wait for as long as it takes: operators are to know that they do.
+    fn tell_homeless(&mut self, now: Timestamp) {
+        let longest = self.routing.longest(now);
+        let Some((room, waited)) = longest.filter(|(_, waited)| *waited >= HOMELESS) else {
+            self.is_homeless = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.is_homeless, true) {
+            tracing::warn!(
+                %room, ?waited, channels = self.routing.len(),
+                "rooms have no node; is there one of their simulation?"
+            );
+        }
     }
 
     fn link(&self, channel: Channel, id: LinkId) -> Option<&NodeLink> {

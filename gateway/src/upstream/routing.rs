@@ -149,6 +149,15 @@ impl<T: Clone> Routing<T> {
         self.waiting.len()
     }
 
+    /// The room that has waited longest for a node, and for how long.
+    pub(super) fn longest(&self, now: Timestamp) -> Option<(RoomId, Duration)> {
+        let rooms = self.waiting.values().filter_map(|waiting| {
+            let since = waiting.spell.since?;
+            Some((waiting.room()?, now.since(since)))
+        });
+        rooms.max_by_key(|(_, waited)| *waited)
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Nodes) {
         self.nodes = nodes;
     }

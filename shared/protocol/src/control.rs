@@ -204,7 +204,8 @@ pub struct ChannelAttached {
 pub struct ChannelLost {
     /// Which channel.
     pub ch: Channel,
-    /// Why: `node_silent`, `node_gone`, `node_unreachable`.
+    /// Why: `node_silent`, `node_gone`, `node_unreachable`, or `moved` when another node has the
+    /// channel, or is to have it. For logs; others may come.
     pub reason: String,
 }
 

@@ -13,6 +13,8 @@
 //! - After the store's primary has changed, and when we have just begun, nothing is taken for one
 //!   lease: leases may be lost that their owners are about to say again. Seals may be lost, too:
 //!   so every journal is sealed again before anything more is taken from it.
+//! - After the store could not be reached, or our own lease had ended, those who have vanished
+//!   meanwhile are left alone for one lease: they may not have reached it either, and renew first.
 //! - A claim without an answer may have been done, so it is never given up before the store has
 //!   been asked where the room is. That is so, too, if the owner lives again since the store has
 //!   another primary: else the room would stay in our journal for good.
@@ -136,6 +138,12 @@ pub struct Claims {
     seen_at: Timestamp,
     paused_until: Timestamp,
     heirs: BTreeSet<Incarnation>,
+    /// Those who had a lease when we were last seen to have one.
+    alive: BTreeSet<Incarnation>,
+    /// We had a lease in the last view.
+    was_here: bool,
+    /// Those who vanished while we saw nothing, until when they are not taken for dead.
+    spared: BTreeMap<Incarnation, Timestamp>,
     estates: BTreeMap<Incarnation, Dead>,
     acts: VecDeque<Act>,
 }
@@ -150,6 +158,9 @@ impl Claims {
             seen_at: Timestamp(0),
             paused_until: Timestamp(0),
             heirs: BTreeSet::new(),
+            alive: BTreeSet::new(),
+            was_here: false,
+            spared: BTreeMap::new(),
             estates: BTreeMap::new(),
             acts: VecDeque::new(),
         }
@@ -165,6 +176,7 @@ impl Claims {
                 dead.distrust(now, &mut self.acts);
             }
         }
+        self.spare(now, &view.alive);
         self.heirs = view.heirs;
         self.seen_at = now;
         if now < self.paused_until {
@@ -173,16 +185,37 @@ impl Claims {
         let journals: BTreeSet<&Incarnation> = view.journals.iter().map(|info| &info.who).collect();
         self.estates
             .retain(|who, dead| journals.contains(who) || dead.under_way() > 0);
+        let spared = &self.spared;
+        let is_gone = |who: &Incarnation| !view.alive.contains(who) && !spared.contains_key(who);
         for (who, dead) in &mut self.estates {
-            dead.is_dead = !view.alive.contains(who);
+            dead.is_dead = is_gone(who);
         }
         for info in &view.journals {
-            if info.who != self.me && !view.alive.contains(&info.who) {
+            if info.who != self.me && is_gone(&info.who) {
                 let who = info.who.clone();
                 let dead = || Dead::new(who.clone(), now);
                 self.estates.entry(who.clone()).or_insert_with(dead);
             }
         }
+    }
+
+    /// Notes who is to be left alone for a while. A quarter of a lease without a view is enough for
+    /// leases to have ended that their owners could not renew: one that is renewed in time has more
+    /// than half of itself left.
+    fn spare(&mut self, now: Timestamp, alive: &BTreeSet<Incarnation>) {
+        let is_here = alive.contains(&self.me);
+        let was_away = !self.was_here || now.since(self.seen_at) > self.pause / 4;
+        if is_here {
+            if was_away {
+                let vanished = self.alive.difference(alive).cloned();
+                let until = now + self.pause;
+                self.spared.extend(vanished.map(|who| (who, until)));
+            }
+            self.alive.clone_from(alive);
+        }
+        self.was_here = is_here;
+        self.spared
+            .retain(|who, until| !alive.contains(who) && now < *until);
     }
 
     /// The next thing to ask of the store. Each is answered by [`handle_answer`](Self::handle_answer), once.
@@ -257,5 +290,123 @@ impl Claims {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let times = self.estates.values().filter_map(Dead::poll_timeout);
         times.min().map(|at| at.max(self.paused_until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::Generation;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(5);
+    const LOOK: Duration = Duration::from_millis(500);
+
+    fn node(number: u64) -> Incarnation {
+        Incarnation {
+            node: format!("syncd-{number}").parse().unwrap(),
+            generation: Generation(7),
+        }
+    }
+
+    /// What is seen when these nodes of three have leases.
+    fn view(alive: &[u64]) -> View {
+        let alive: BTreeSet<Incarnation> = alive.iter().copied().map(node).collect();
+        let journal = |number| JournalInfo {
+            who: node(number),
+            sealed: false,
+        };
+        View {
+            lineage: "one".to_owned(),
+            heirs: alive.clone(),
+            alive,
+            journals: (1..=3).map(journal).collect(),
+        }
+    }
+
+    /// Looks at the store until `until`; gives whom it seals, and when.
+    fn look(
+        claims: &mut Claims,
+        now: &mut Timestamp,
+        until: Timestamp,
+        alive: &[u64],
+    ) -> Vec<(Incarnation, Timestamp)> {
+        let mut sealed = Vec::new();
+        while *now <= until {
+            claims.handle_view(*now, view(alive));
+            while let Some(ask) = claims.poll_ask(*now) {
+                if let Ask::Seal(who) = &ask {
+                    sealed.push((who.clone(), *now));
+                }
+                claims.handle_answer(*now, &ask, Answer::Unknown);
+            }
+            *now = *now + LOOK;
+        }
+        sealed
+    }
+
+    /// A claimant that has seen all three for a while.
+    fn settled() -> (Claims, Timestamp) {
+        let mut claims = Claims::new(node(1), TTL);
+        let mut now = Timestamp(1_000_000);
+        let until = now + TTL * 2;
+        assert_eq!(look(&mut claims, &mut now, until, &[1, 2, 3]), []);
+        (claims, now)
+    }
+
+    #[test]
+    fn a_node_without_a_lease_is_sealed_at_once() {
+        let (mut claims, mut now) = settled();
+        let at = now;
+        assert_eq!(look(&mut claims, &mut now, at, &[1, 3]), [(node(2), at)]);
+    }
+
+    #[test]
+    fn who_vanished_while_the_store_was_silent_has_a_lease_to_come_back() {
+        let (mut claims, mut now) = settled();
+        now = now + TTL * 2;
+        let back = now;
+        // We renew first, the others some looks later.
+        assert_eq!(look(&mut claims, &mut now, back + TTL / 2, &[1]), []);
+        assert_eq!(look(&mut claims, &mut now, back + TTL * 3, &[1, 2, 3]), []);
+        // Whoever goes from then on is sealed as ever.
+        let at = now;
+        assert_eq!(look(&mut claims, &mut now, at, &[1, 3]), [(node(2), at)]);
+    }
+
+    #[test]
+    fn who_does_not_come_back_within_a_lease_is_sealed() {
+        let (mut claims, mut now) = settled();
+        now = now + TTL * 2;
+        let back = now;
+        let sealed = look(&mut claims, &mut now, back + TTL * 2, &[1, 3]);
+        assert!(
+            sealed
+                .iter()
+                .all(|(who, at)| *who == node(2) && *at >= back + TTL)
+        );
+        assert_eq!(sealed.first(), Some(&(node(2), back + TTL)));
+    }
+
+    #[test]
+    fn who_was_gone_before_the_silence_is_not_waited_for() {
+        let (mut claims, mut now) = settled();
+        let at = now;
+        look(&mut claims, &mut now, at, &[1, 3]);
+        now = now + TTL * 2;
+        let back = now;
+        let sealed = look(&mut claims, &mut now, back, &[1]);
+        assert_eq!(sealed, [(node(2), back)]);
+    }
+
+    #[test]
+    fn one_whose_own_lease_had_ended_waits_from_when_it_is_renewed() {
+        let (mut claims, mut now) = settled();
+        // The store answers; it is the renewals that do not get through.
+        let at = now;
+        assert_eq!(look(&mut claims, &mut now, at + TTL * 2, &[]), []);
+        let back = now;
+        assert_eq!(look(&mut claims, &mut now, back + TTL / 2, &[1]), []);
+        assert_eq!(look(&mut claims, &mut now, back + TTL, &[1, 2, 3]), []);
     }
 }

@@ -101,6 +101,22 @@ struct Shelf {
 struct Checkpoint {
     at: Seq,
     bytes: Bytes,
+    /// The room takes no step after it.
+    is_last: bool,
+}
+
+impl Checkpoint {
+    /// Entries up to here are not needed for the room.
+    fn reaches(&self) -> Seq {
+        if self.is_last { Seq(u64::MAX) } else { self.at }
+    }
+}
+
+impl Shelf {
+    fn is_parked(&self) -> bool {
+        let written = self.written.as_ref();
+        self.pending.is_none() && written.is_some_and(|written| written.is_last)
+    }
 }
 
 /// What a call under way writes.
@@ -145,9 +161,26 @@ impl OwnJournal {
 
     /// A room's state after the entry `at`, which has been pushed.
     pub fn checkpoint(&mut self, room: RoomId, at: Seq, bytes: Bytes) {
+        let is_last = false;
+        self.set_pending(room, Checkpoint { at, bytes, is_last });
+    }
+
+    /// A room's last state, after the entry `at`: it takes no step any more, so that no later entry
+    /// is needed for it however long it stays.
+    pub fn park(&mut self, room: RoomId, at: Seq, bytes: Bytes) {
+        self.set_pending(
+            room,
+            Checkpoint {
+                at,
+                bytes,
+                is_last: true,
+            },
+        );
+    }
+
+    fn set_pending(&mut self, room: RoomId, checkpoint: Checkpoint) {
         self.gone.remove(&room);
-        let shelf = self.shelves.entry(room).or_default();
-        shelf.pending = Some(Checkpoint { at, bytes });
+        self.shelves.entry(room).or_default().pending = Some(checkpoint);
     }
 
     /// The room needs no checkpoint any more.
@@ -353,8 +386,10 @@ impl OwnJournal {
             })
             .map(|(room, pending)| (room, pending.clone()))
             .collect();
-        // Without rooms nobody needs any entry.
-        let is_idle = self.shelves.is_empty() && !self.kept.is_empty() && stored == self.last();
+        // Without rooms that step nobody needs any entry.
+        let is_idle = self.shelves.values().all(Shelf::is_parked)
+            && !self.kept.is_empty()
+            && stored == self.last();
         if rooms.is_empty() && self.gone.is_empty() && !is_idle {
             return None;
         }
@@ -389,9 +424,9 @@ impl OwnJournal {
         let position = |(room, shelf): (&RoomId, &Shelf)| {
             let new = writing.binary_search_by_key(room, |(room, _)| *room);
             match (new, &shelf.written, &shelf.pending) {
-                (Ok(index), ..) => writing[index].1.at,
-                (Err(_), Some(written), _) => written.at,
-                (Err(_), None, Some(pending)) => pending.at,
+                (Ok(index), ..) => writing[index].1.reaches(),
+                (Err(_), Some(written), _) => written.reaches(),
+                (Err(_), None, Some(pending)) => pending.reaches(),
                 (Err(_), None, None) => self.stored,
             }
         };
@@ -420,5 +455,37 @@ impl OwnJournal {
             self.kept_bytes -= entry.len();
             self.first = self.first.next();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets the store take everything that is asked of it.
+    fn settle(journal: &mut OwnJournal) {
+        while let Some(request) = journal.poll_request() {
+            journal.handle_reply(&request, Some(Written::Done));
+        }
+    }
+
+    #[test]
+    fn a_room_that_waits_for_its_result_keeps_no_entries() {
+        let mut journal = OwnJournal::new(1024);
+        let (steps, waits) = (RoomId(1), RoomId(2));
+        for round in 0..100_u64 {
+            let at = journal.push(Bytes::from_static(b"a tick of a worker"));
+            journal.checkpoint(steps, at, Bytes::from_static(b"steps"));
+            if round == 0 {
+                journal.park(waits, at, Bytes::from_static(b"waits"));
+            }
+            settle(&mut journal);
+        }
+        assert!(journal.kept_bytes() < 100, "{}", journal.kept_bytes());
+        assert!(journal.is_written(waits));
+        journal.forget(steps);
+        journal.push(Bytes::from_static(b"a tick of a worker"));
+        settle(&mut journal);
+        assert_eq!(journal.kept_bytes(), 0);
     }
 }

@@ -90,6 +90,12 @@ impl Journal {
         self.own.lock().checkpoint(room, at, bytes);
     }
 
+    /// The last state of a room that is gone, after the entry `at`.
+    pub(crate) fn park(&self, room: RoomId, at: Seq, bytes: Bytes) {
+        self.own.lock().park(room, at, bytes);
+        self.wake.notify_one();
+    }
+
     /// The room is over, or somebody else's.
     pub(crate) fn forget(&self, room: RoomId) {
         self.own.lock().forget(room);

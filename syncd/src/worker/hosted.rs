@@ -227,7 +227,6 @@ impl Hosted {
             match_id: setup.match_id,
             reason,
             result,
-            at: Instant::now(),
         }
     }
 

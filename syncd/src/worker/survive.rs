@@ -28,6 +28,8 @@ pub(super) struct Survival {
     /// Entries that are not confirmed.
     pending: VecDeque<Pending>,
     confirmed: Seq,
+    /// The last entry.
+    written: Seq,
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
     /// Histories end with the next entry.
@@ -63,6 +65,7 @@ impl Survival {
             entry: EntryWriter::new(number),
             pending: VecDeque::new(),
             confirmed: Seq(0),
+            written: Seq(0),
             has_marks: false,
             breaks: None,
         }
@@ -84,6 +87,13 @@ impl Survival {
     pub(super) fn rest(&mut self, room: RoomId) {
         self.entry.rest(room);
         self.has_marks = true;
+    }
+
+    /// A room that is gone, in its last state, stays in the journal until its result is recorded.
+    pub(super) fn park(&mut self, room: &Room) {
+        let stored = Stored::parked(room.checkpoint().into());
+        let at = self.written;
+        self.journal.park(room.id(), at, stored.encode());
     }
 
     /// Whether what was decided by the entry `at` may be acted on.
@@ -130,6 +140,7 @@ impl Worker {
         survival.has_marks = false;
         let breaks = std::mem::take(&mut survival.breaks);
         let seq = survival.journal.push(survival.entry.finish());
+        survival.written = seq;
         let waiting: usize = survival.pending.iter().map(|entry| entry.segments).sum();
         survival.pending.push_back(Pending {
             seq,

@@ -343,3 +343,21 @@ fn a_player_goes_to_the_matcher_that_has_it() {
     });
     assert_eq!(attached(&routing.poll(NOW)).unwrap().0, 1);
 }
+
+#[test]
+fn a_room_that_no_node_has_waits_on_and_it_is_known_for_how_long() {
+    let mut routing = by_placement(linked(&[1, 2]));
+    assert_eq!(routing.longest(NOW), None);
+    let gone = Cause::Lost("node_gone");
+    routing.enter(NOW, seat(1), standing(1, gone.clone()));
+    routing.enter(ms(500), seat(2), standing(2, gone));
+    let late = ms(600_000);
+    // Placed on a node that is not there: no other one runs its simulation.
+    answer(&mut routing, late, &at(9));
+    assert_eq!(attached(&routing.poll(late)), None);
+    assert_eq!(routing.len(), 2, "nobody is sent away");
+    assert_eq!(
+        routing.longest(late),
+        Some((ROOM, Duration::from_secs(600)))
+    );
+}
