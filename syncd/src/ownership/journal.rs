@@ -2,7 +2,7 @@
 //! to write it all again. Pure.
 //!
 //! - Entries go in order, one call in flight at a time; those that gather meanwhile go with the
-//!   next one (group commit). Checkpoints go beside them, never ahead of the entries.
+//!   next one (group commit). So do those that nobody waits for. Checkpoints go beside them, never ahead of the entries.
 //! - The store may forget the end of what it confirmed (a fail-over) or all of it (it came back
 //!   empty). So the owner keeps every entry that some written checkpoint still needs, and the
 //!   newest checkpoint of each room. It finds out by the numbers, of entries and of checkpoint
@@ -60,6 +60,8 @@ pub struct OwnJournal {
     kept: VecDeque<Bytes>,
     kept_bytes: usize,
     limit: usize,
+    /// Somebody waits for entries.
+    is_due: bool,
     /// The store has everything up to here, as far as is known.
     stored: Seq,
     /// Everything up to here may be relied on.
@@ -137,6 +139,7 @@ impl OwnJournal {
             kept: VecDeque::new(),
             kept_bytes: 0,
             limit,
+            is_due: false,
             stored: Seq(0),
             confirmed: Seq(0),
             is_repairing: false,
@@ -154,6 +157,13 @@ impl OwnJournal {
 
     /// Adds an entry; gives its number.
     pub fn push(&mut self, entry: Bytes) -> Seq {
+        self.is_due = true;
+        self.gather(entry)
+    }
+
+    /// The same of an entry that nobody waits for: it goes with the next one that is pushed, or
+    /// with the next checkpoint.
+    pub fn gather(&mut self, entry: Bytes) -> Seq {
         self.kept_bytes += entry.len();
         self.kept.push_back(entry);
         self.last()
@@ -179,6 +189,7 @@ impl OwnJournal {
     }
 
     fn set_pending(&mut self, room: RoomId, checkpoint: Checkpoint) {
+        self.is_due = true;
         self.gone.remove(&room);
         self.shelves.entry(room).or_default().pending = Some(checkpoint);
     }
@@ -260,6 +271,8 @@ impl OwnJournal {
             Request::Open { .. } => self.opened(reply),
             Request::Append { .. } => {
                 let upto = self.appending.take();
+                // What was to be written is so still.
+                self.is_due |= reply != Some(Written::Done);
                 match (reply, upto) {
                     (Some(Written::Done), Some(upto)) => self.stored = self.stored.max(upto),
                     (Some(refusal), _) => self.refused(refusal),
@@ -286,6 +299,7 @@ impl OwnJournal {
             Some(Written::Done) => {
                 self.state = State::Open;
                 self.stored = Seq(self.first.0 - 1);
+                self.is_due = !self.kept.is_empty();
             }
             Some(Written::Sealed) => self.state = State::Sealed,
             // It is there again, or never was: ask again.
@@ -317,6 +331,7 @@ impl OwnJournal {
     /// All checkpoints have to be written again; those that are in the store are older.
     fn rewrite(&mut self) {
         self.is_repairing = true;
+        self.is_due = true;
         self.known = 0;
         for shelf in self.shelves.values_mut() {
             let written = shelf.written.take();
@@ -344,7 +359,7 @@ impl OwnJournal {
     }
 
     fn append(&mut self) -> Option<Request> {
-        if self.appending.is_some() || self.stored >= self.last() {
+        if self.appending.is_some() || self.stored >= self.last() || !self.is_due {
             return None;
         }
         let from = self.stored.next();
@@ -360,7 +375,9 @@ impl OwnJournal {
             })
             .cloned()
             .collect();
-        self.appending = Some(Seq(self.stored.0 + entries.len() as u64));
+        let upto = Seq(self.stored.0 + entries.len() as u64);
+        self.is_due = upto < self.last();
+        self.appending = Some(upto);
         Some(Request::Append {
             first: from,
             entries,
@@ -459,33 +476,4 @@ impl OwnJournal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lets the store take everything that is asked of it.
-    fn settle(journal: &mut OwnJournal) {
-        while let Some(request) = journal.poll_request() {
-            journal.handle_reply(&request, Some(Written::Done));
-        }
-    }
-
-    #[test]
-    fn a_room_that_waits_for_its_result_keeps_no_entries() {
-        let mut journal = OwnJournal::new(1024);
-        let (steps, waits) = (RoomId(1), RoomId(2));
-        for round in 0..100_u64 {
-            let at = journal.push(Bytes::from_static(b"a tick of a worker"));
-            journal.checkpoint(steps, at, Bytes::from_static(b"steps"));
-            if round == 0 {
-                journal.park(waits, at, Bytes::from_static(b"waits"));
-            }
-            settle(&mut journal);
-        }
-        assert!(journal.kept_bytes() < 100, "{}", journal.kept_bytes());
-        assert!(journal.is_written(waits));
-        journal.forget(steps);
-        journal.push(Bytes::from_static(b"a tick of a worker"));
-        settle(&mut journal);
-        assert_eq!(journal.kept_bytes(), 0);
-    }
-}
+mod tests;

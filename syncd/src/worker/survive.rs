@@ -16,8 +16,15 @@ use crate::ownership::entry::{EntryWriter, Stored, WorkerNumber};
 use crate::ownership::writer::{Journal, Progress};
 use crate::room::{Room, TICK_HZ};
 
-/// A checkpoint of each room every so many ticks, a few rooms at each tick.
+/// A checkpoint of each room every so many ticks.
 const CHECKPOINT_EVERY: u32 = TICK_HZ;
+
+/// Rooms have their turn in so many groups, as each call to the store has its price.
+const CHECKPOINT_GROUPS: u32 = 5;
+
+/// Entries that nobody waits for are written every so many ticks: a crash costs players so much of
+/// what they have seen as a hint.
+const GATHER_TICKS: u32 = 3;
 
 /// The journalling half of a worker.
 pub(super) struct Survival {
@@ -139,7 +146,15 @@ impl Worker {
         }
         survival.has_marks = false;
         let breaks = std::mem::take(&mut survival.breaks);
-        let seq = survival.journal.push(survival.entry.finish());
+        let entry = survival.entry.finish();
+        let is_urgent = self.lines.are_urgent()
+            || breaks.is_some()
+            || self.rooms.values().any(|hosted| hosted.is_stopping())
+            || self.tick.is_multiple_of(GATHER_TICKS);
+        let seq = match is_urgent {
+            true => survival.journal.push(entry),
+            false => survival.journal.gather(entry),
+        };
         survival.written = seq;
         let waiting: usize = survival.pending.iter().map(|entry| entry.segments).sum();
         survival.pending.push_back(Pending {
@@ -163,7 +178,11 @@ impl Worker {
                     .break_histories(|seat| !stays[seat.index()], epoch);
             }
             let reply = hosted.stop();
-            let is_due = (hosted.room.tick().0 + id.0 as u32).is_multiple_of(CHECKPOINT_EVERY);
+            let group = (id.0 % u64::from(CHECKPOINT_GROUPS)) as u32;
+            let turn = self
+                .tick
+                .wrapping_add(group * (CHECKPOINT_EVERY / CHECKPOINT_GROUPS));
+            let is_due = turn.is_multiple_of(CHECKPOINT_EVERY);
             if reply.is_none() && !is_due && breaks.is_none() {
                 continue;
             }
