@@ -61,6 +61,11 @@ pub struct Config {
     /// race, from which `pixelrush replay` runs it again. 0: not at all.
     #[serde(with = "chassis::config::duration")]
     pub keep_tapes: Duration,
+    /// Most who watch by this node at once, without a seat in what they watch. 0: nobody may.
+    pub watchers: usize,
+    /// Most races that are run again for them at once: who watches the same one, with the same
+    /// delay, watches one of these. Each costs about a fifth of a room, and 64 KiB.
+    pub shows: usize,
     /// How long a drain waits for rooms to end by themselves.
     #[serde(with = "chassis::config::duration")]
     pub drain_deadline: Duration,
@@ -85,6 +90,8 @@ impl Default for Config {
             mailbox: NonZeroUsize::new(16_384).expect("not zero"),
             record_for: Duration::from_secs(30),
             keep_tapes: Duration::from_secs(3600),
+            watchers: 2_000,
+            shows: 200,
             drain_deadline: Duration::from_secs(180),
         }
     }

@@ -19,6 +19,7 @@ use crate::ownership::tenure::{NotOurs, Tenure};
 use crate::ownership::writer::Journal;
 use crate::results::Ending;
 use crate::room::{Room, RoomSetup, Rules};
+use crate::spectators;
 use crate::worker::{Mail, NewRoom};
 
 /// Ended rooms that are remembered, so that a repeated request does not play a match again.
@@ -44,6 +45,8 @@ pub(crate) struct Host {
     pub(crate) drain: Drain,
     /// Where pieces of tapes are kept.
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    /// Where who watches is heard.
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     games: Games,
     rules: Rules,
     capacity: usize,
@@ -98,6 +101,7 @@ pub(crate) struct HostParts {
     pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
@@ -134,6 +138,7 @@ impl Host {
             tenure: parts.tenure,
             drain: parts.drain,
             tapes: parts.tapes,
+            stage: parts.stage,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
@@ -386,6 +391,8 @@ impl Host {
             players: players.sum::<usize>() as u32,
             capacity: self.capacity as u32,
             draining: self.drain.is_draining(),
+            busy: 0,
+            overloaded: false,
         }
     }
 

@@ -13,6 +13,7 @@
 //! - `grpc`: gateways' streams and matchers' calls come in, and are handed to a worker
 //! - `host`: which rooms there are, on which worker
 //! - `worker`: steps many rooms, speaks for them to gateways
+//! - `spectators`: shows races to who has no seat, later, from their tapes
 //! - `results`: what becomes of a room that ended; `tapes`: its game, kept to be run again
 //! - [`config`], `meters`; [`build`], [`Syncd::serve`]: the service
 
@@ -31,6 +32,7 @@ mod interest;
 mod meters;
 mod results;
 mod service;
+mod spectators;
 mod tapes;
 mod ticker;
 mod viewer;

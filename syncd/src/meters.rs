@@ -120,3 +120,26 @@ pub(crate) fn restored(took: std::time::Duration) {
 pub(crate) fn handed_over(took: std::time::Duration) {
     histogram!("syncd_room_handover_seconds").record(took.as_secs_f64());
 }
+
+/// What the stage counts.
+pub(crate) struct StageMeters {
+    pub(crate) watchers: Gauge,
+    pub(crate) shows: Gauge,
+    pub(crate) refused: Counter,
+}
+
+impl StageMeters {
+    pub(crate) fn new() -> Self {
+        describe_gauge!("syncd_watchers", "Who watches by this node without a seat");
+        describe_gauge!("syncd_shows", "Races that are run again for them");
+        describe_counter!(
+            "syncd_watches_refused_total",
+            "Wishes to watch that were refused"
+        );
+        Self {
+            watchers: gauge!("syncd_watchers"),
+            shows: gauge!("syncd_shows"),
+            refused: counter!("syncd_watches_refused_total"),
+        }
+    }
+}

@@ -31,8 +31,7 @@ use crate::room::{Command, Output, Room};
 use crate::ticker::Ticker;
 use deliver::deliver;
 use hosted::Hosted;
-use lines::Lines;
-pub(crate) use lines::Link;
+pub(crate) use lines::{Lines, Link};
 pub(crate) use survive::Frozen;
 use survive::Survival;
 

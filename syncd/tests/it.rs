@@ -20,3 +20,5 @@ mod relay;
 mod rooms;
 #[path = "it/survive.rs"]
 mod survive;
+#[path = "it/watch.rs"]
+mod watch;

@@ -19,7 +19,7 @@ use crate::game::{DIGEST, RestoreError, digest, load, store};
 use crate::games::Games;
 
 /// Of a checkpoint, raised when its layout changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {

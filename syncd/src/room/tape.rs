@@ -25,7 +25,7 @@ use crate::game::{DIGEST, Departure, Game, RestoreError, Seat, SeatInput, Setup,
 pub const SEGMENT_TICKS: u32 = TICK_HZ;
 
 /// Of a segment, raised when its layout changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What happened, in the lowest two bits of a tag.
 mod kind {
@@ -62,6 +62,8 @@ pub(crate) struct Opening {
     pub(crate) game: String,
     pub(crate) simulation: u32,
     pub(crate) setup: Setup,
+    /// As [`super::RoomSetup::watch_delay`].
+    pub(crate) watch_delay: Option<u32>,
 }
 
 /// A segment that was read.
@@ -171,6 +173,7 @@ impl Room {
             game: self.kind.name.to_owned(),
             simulation: self.kind.version,
             setup: self.setup.game.clone(),
+            watch_delay: self.setup.watch_delay,
         });
         let until = self.tick;
         let bytes = tape.cut(until, is_last, opening, &self.game.save());

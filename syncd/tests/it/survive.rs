@@ -23,13 +23,13 @@ const LEASE: LeaseConfig = LeaseConfig {
 };
 
 /// Two nodes on one store.
-struct Pair {
-    engine: Engine,
-    nodes: [(Node, Cable); 2],
+pub(crate) struct Pair {
+    pub(crate) engine: Engine,
+    pub(crate) nodes: [(Node, Cable); 2],
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let engine = Engine::embedded(None).unwrap();
         let nodes = [
             start("syncd-1", &engine).await,
@@ -38,7 +38,7 @@ impl Pair {
         Self { engine, nodes }
     }
 
-    async fn until_placed_on(&self, name: &str, room: u64) {
+    pub(crate) async fn until_placed_on(&self, name: &str, room: u64) {
         let began = tokio::time::Instant::now();
         loop {
             let found = self.engine.placements.find(&[RoomId(room)]).await.unwrap();
