@@ -29,11 +29,15 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) async fn start() -> Self {
+    async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    pub(crate) async fn start_with(config: Config) -> Self {
         let engine = Engine::embedded(None).unwrap();
         let nodes = [
-            start("syncd-1", &engine).await,
-            start("syncd-2", &engine).await,
+            start("syncd-1", &engine, config.clone()).await,
+            start("syncd-2", &engine, config).await,
         ];
         Self { engine, nodes }
     }
@@ -57,11 +61,11 @@ impl Pair {
     }
 }
 
-async fn start(name: &str, engine: &Engine) -> (Node, Cable) {
+async fn start(name: &str, engine: &Engine, config: Config) -> (Node, Cable) {
     let cable = Cable::default();
     let config = Config {
         node: name.parse().unwrap(),
-        ..Config::default()
+        ..config
     };
     let announce = Announce {
         endpoint: format!("http://{name}.test:1"),

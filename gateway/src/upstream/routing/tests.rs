@@ -272,6 +272,7 @@ fn an_owner_that_never_gets_the_room_is_believed_in_the_end() {
             last,
         }),
         told: true,
+        ..Spell::default()
     };
     let enter = |routing: &mut Routing<u64>, now, spell| {
         let unknown = Cause::Unknown(incarnation(2, 1));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::{ChannelAttached, ServerMessage, Welcome};
+use crate::control::{ChannelAttached, ErrorCode, ErrorMessage, RoomWatch, ServerMessage, Welcome};
 use crate::frame::SnapshotHead;
 use crate::id::{Epoch, Offset, PlayerId, SessionId};
 
