@@ -352,11 +352,13 @@ impl State {
         self.asked = 0;
     }
 
-    /// How full the node is, in millionths; `None` if it takes no room.
+    /// How full the node is, in millionths, by rooms or by what they cost it, whichever is more;
+    /// `None` if it takes no room.
     fn fullness(&self) -> Option<u64> {
         let rooms = u64::from(self.load.rooms) + u64::from(self.asked);
         let capacity = u64::from(self.load.capacity);
-        let usable = self.channel.is_some() && !self.load.draining && rooms < capacity;
-        usable.then(|| rooms * 1_000_000 / capacity)
+        let takes = !self.load.draining && !self.load.overloaded && rooms < capacity;
+        let usable = self.channel.is_some() && takes;
+        usable.then(|| (rooms * 1_000_000 / capacity).max(u64::from(self.load.busy) * 1_000))
     }
 }

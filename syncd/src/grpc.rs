@@ -284,6 +284,9 @@ impl Adoption {
         if host.drain.is_draining() {
             return Err(OpenError::Draining.into());
         }
+        if let Some(busy) = host.is_exhausted() {
+            return Err(OpenError::Overloaded(busy).into());
+        }
         if request.simulation != tenure.simulation {
             return Err(Status::failed_precondition(format!(
                 "this node steps {}, not {}",
@@ -421,7 +424,7 @@ impl From<OpenError> for Status {
             OpenError::Draining | OpenError::Busy | OpenError::NotOurs(_) => {
                 Self::unavailable(text)
             }
-            OpenError::Full(_) => Self::resource_exhausted(text),
+            OpenError::Full(_) | OpenError::Overloaded(_) => Self::resource_exhausted(text),
             OpenError::Failed(_) => Self::internal(text),
             OpenError::Ended(_) => Self::failed_precondition(text),
             OpenError::UnknownGame { .. } | OpenError::Setup(_) => Self::invalid_argument(text),

@@ -1,6 +1,8 @@
 //! The node as a whole: which rooms there are, on which worker, and who is told of them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod busy;
+mod directory;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,19 +17,16 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::games::Games;
+use crate::load::Load;
 use crate::ownership::tenure::{NotOurs, Tenure};
 use crate::ownership::writer::Journal;
 use crate::results::Ending;
 use crate::room::{Room, RoomSetup, Rules};
 use crate::spectators;
 use crate::worker::{Mail, NewRoom};
+use directory::{Directory, Place};
 
-/// Ended rooms that are remembered, so that a repeated request does not play a match again.
-const REMEMBERED: usize = 8_192;
-
-/// Ends that are told anew to who watches anew, and for how long: a matcher whose watch broke
-/// around the end of a match must not take it for lost. Over it the oldest are left out.
-const RECENT: (usize, Duration) = (1_024, Duration::from_secs(300));
+pub(crate) use busy::LoadLimits;
 
 /// News that may wait for one watcher. Over it its stream is ended, and it starts anew from the
 /// list of open rooms.
@@ -50,40 +49,19 @@ pub(crate) struct Host {
     games: Games,
     rules: Rules,
     capacity: usize,
+    limits: LoadLimits,
     directory: Mutex<Directory>,
     /// How many rooms there are.
     rooms: watch::Sender<usize>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     players: Vec<AtomicUsize>,
+    /// By worker.
+    loads: Mutex<Vec<Load>>,
     news: broadcast::Sender<pb::RoomEnded>,
 }
 
 /// Index of a worker.
 pub(crate) type WorkerIndex = usize;
-
-#[derive(Debug)]
-struct Directory {
-    rooms: BTreeMap<RoomId, Place>,
-    rooms_on: Vec<usize>,
-    ended: BTreeSet<RoomId>,
-    ended_order: VecDeque<RoomId>,
-    /// Rooms that are gone, but whose result is still being recorded: as many as wait for it at
-    /// most.
-    untold: BTreeMap<RoomId, Option<Generation>>,
-    /// Ends that have been told, the oldest first; at most [`RECENT`].
-    recent: VecDeque<(Instant, pb::RoomEnded)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    worker: WorkerIndex,
-    /// The term of this owner of the room.
-    generation: Generation,
-    /// Its end has been told; it lingers.
-    over: bool,
-    /// It is being given to another node, which may have it by now.
-    offered: bool,
-}
 
 /// How a room comes here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +83,7 @@ pub(crate) struct HostParts {
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
+    pub(crate) limits: LoadLimits,
     pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
 }
 
@@ -115,6 +94,8 @@ pub(crate) enum OpenError {
     Draining,
     #[error("this node runs as many rooms as it takes: {0}")]
     Full(usize),
+    #[error("this node is too busy for more rooms: {0} thousandths of the time for steps are used")]
+    Overloaded(u32),
     #[error("room {0} has ended")]
     Ended(RoomId),
     #[error("game {game:?} is unknown; this node has {known}")]
@@ -142,14 +123,9 @@ impl Host {
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
-            directory: Mutex::new(Directory {
-                rooms: BTreeMap::new(),
-                rooms_on: vec![0; workers],
-                ended: BTreeSet::new(),
-                ended_order: VecDeque::new(),
-                untold: BTreeMap::new(),
-                recent: VecDeque::new(),
-            }),
+            limits: parts.limits,
+            loads: Mutex::new(vec![Load::default(); workers]),
+            directory: Mutex::new(Directory::new(workers)),
             rooms: watch::Sender::new(0),
             mailboxes: parts.mailboxes,
             players: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
@@ -380,22 +356,6 @@ impl Host {
         (open, news)
     }
 
-    /// How busy the node is.
-    pub(crate) fn load(&self) -> pb::NodeLoad {
-        let players = self
-            .players
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        pb::NodeLoad {
-            rooms: *self.rooms.borrow() as u32,
-            players: players.sum::<usize>() as u32,
-            capacity: self.capacity as u32,
-            draining: self.drain.is_draining(),
-            busy: 0,
-            overloaded: false,
-        }
-    }
-
     /// Waits until there is no room. Cancel safe.
     pub(crate) async fn emptied(&self) {
         let mut rooms = self.rooms.subscribe();
@@ -429,6 +389,10 @@ impl Host {
         if is_new && directory.rooms.len() >= self.capacity {
             return Err(OpenError::Full(self.capacity));
         }
+        let (_, expected) = self.busyness(&directory.rooms_on);
+        if is_new && expected > self.limits.begin.permille() {
+            return Err(OpenError::Overloaded(expected));
+        }
         let counts = directory.rooms_on.iter().enumerate();
         let fewest = counts.min_by_key(|(_, count)| **count);
         let worker = fewest.map_or(0, |(index, _)| index);
@@ -450,41 +414,6 @@ impl Host {
         if let Some(place) = directory.rooms.remove(&room) {
             directory.rooms_on[place.worker] -= 1;
             self.rooms.send_replace(directory.rooms.len());
-        }
-    }
-}
-
-impl Directory {
-    /// Gives the room's term if it has gone already.
-    fn told(&mut self, room: RoomId, ended: pb::RoomEnded) -> Option<Generation> {
-        if let Some(place) = self.rooms.get_mut(&room) {
-            place.over = true;
-        }
-        let gone = self.untold.remove(&room).flatten();
-        let now = Instant::now();
-        self.forget_old(now);
-        if self.recent.len() == RECENT.0 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((now, ended));
-        gone
-    }
-
-    fn forget_old(&mut self, now: Instant) {
-        let is_old = |at: &Instant| now.duration_since(*at) >= RECENT.1;
-        while self.recent.front().is_some_and(|(at, _)| is_old(at)) {
-            self.recent.pop_front();
-        }
-    }
-
-    fn remember(&mut self, room: RoomId) {
-        if self.ended.insert(room) {
-            self.ended_order.push_back(room);
-        }
-        if self.ended_order.len() > REMEMBERED
-            && let Some(oldest) = self.ended_order.pop_front()
-        {
-            self.ended.remove(&oldest);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! - [`recording`]: a room's commands, run again
 //! - [`ownership`]: what is written down of rooms, and who takes them over
 //! - [`replay`]: a room's game, run again from the tape that the room made
-//! - `ticker`: when steps are due
+//! - `ticker`: when steps are due; `load`: how busy that makes a worker
 //!
 //! Around it:
 //! - `grpc`: gateways' streams and matchers' calls come in, and are handed to a worker
@@ -29,6 +29,7 @@ mod delta;
 mod grpc;
 mod host;
 mod interest;
+mod load;
 mod meters;
 mod results;
 mod service;

@@ -248,6 +248,13 @@ impl Room {
         self.members.iter().filter(present).count()
     }
 
+    /// How many ticks late the inputs of the last step came, of those that were late.
+    pub(crate) fn late_inputs(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.members
+            .iter_mut()
+            .filter_map(|member| member.late.take())
+    }
+
     /// Why it is gone, once it is: drop it then.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended

@@ -21,7 +21,7 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::games::Games;
 use crate::grpc::{Gateways, RoomsService};
-use crate::host::{Host, HostParts};
+use crate::host::{Host, HostParts, LoadLimits};
 use crate::ownership::handover::Handover;
 use crate::ownership::tenure::{Over, Tenure, say_over};
 use crate::ownership::term::{Announcement, Terms};
@@ -131,6 +131,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         games,
         rules: config.rules(),
         capacity: config.capacity.get(),
+        limits: LoadLimits {
+            begin: config.max_load,
+            rescue: config.rescue_load,
+        },
         mailboxes: senders,
     });
     Syncd {
