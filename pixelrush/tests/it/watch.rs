@@ -35,8 +35,9 @@ struct Eye {
 
 impl Eye {
     async fn open(targets: &[Address], name: &str) -> Self {
-        let login = login::guest(&targets[0], &format!("device of {name}"), name);
-        let login = login.await.expect("a guest may log in");
+        let device = format!("device of {name}");
+        let login = login::guest(&targets[0], &device, name).await;
+        let login = login.expect("a guest may log in");
         Self {
             client: Client::connect(Options::new(targets.to_vec(), login.token)),
             room: None,
