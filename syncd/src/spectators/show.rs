@@ -257,7 +257,7 @@ impl Show {
                 break;
             }
         }
-        if behind > BEHIND && steps < behind {
+        if self.over.is_none() && behind > BEHIND && steps < behind {
             return Going::Behind;
         }
         self.speak(clock, lines);
