@@ -448,3 +448,6 @@ impl Show {
         self.audience.len()
     }
 }
+
+#[cfg(test)]
+mod tests;
