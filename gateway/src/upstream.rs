@@ -172,6 +172,9 @@ impl Upstream {
 
     /// Attaches a channel where its home most likely is, or leaves it to the router to find out.
     pub(crate) fn attach(&self, binding: Arc<Binding>) {
+        if binding.is_watch() {
+            return self.find_home(binding);
+        }
         let home = match binding.last_home() {
             Some(node) => self.published.rooms.load().get(&node).cloned(),
             None => self.matchers.borrow().owner(binding.player()).cloned(),
@@ -180,6 +183,10 @@ impl Upstream {
         if home.is_some_and(|link| binding.attach_at(&link, Spell::default()).is_ok()) {
             return;
         }
+        self.find_home(binding);
+    }
+
+    fn find_home(&self, binding: Arc<Binding>) {
         self.lobby.enter(Newcomer {
             binding,
             spell: Spell::default(),

@@ -1,5 +1,8 @@
 //! The node as a whole: which rooms there are, on which worker, and who is told of them.
 
+mod busy;
+mod directory;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +17,16 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::games::Games;
+use crate::load::Load;
 use crate::ownership::tenure::{NotOurs, Tenure};
 use crate::ownership::writer::Journal;
 use crate::results::Ending;
 use crate::room::{Room, RoomSetup, Rules};
+use crate::spectators;
 use crate::worker::{Mail, NewRoom};
 use directory::{Directory, Place};
 
-mod directory;
+pub(crate) use busy::LoadLimits;
 
 /// News that may wait for one watcher. Over it its stream is ended, and it starts anew from the
 /// list of open rooms.
@@ -39,9 +44,12 @@ pub(crate) struct Host {
     pub(crate) drain: Drain,
     /// Where pieces of tapes are kept.
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    /// Where who watches is heard.
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     games: Games,
     rules: Rules,
     capacity: usize,
+    limits: LoadLimits,
     directory: Mutex<Directory>,
     /// How many rooms there are.
     rooms: watch::Sender<usize>,
@@ -49,6 +57,8 @@ pub(crate) struct Host {
     untold: watch::Sender<usize>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     players: Vec<AtomicUsize>,
+    /// By worker.
+    loads: Mutex<Vec<Load>>,
     news: broadcast::Sender<pb::RoomEnded>,
 }
 
@@ -71,9 +81,11 @@ pub(crate) struct HostParts {
     pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
+    pub(crate) limits: LoadLimits,
     pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
 }
 
@@ -84,6 +96,8 @@ pub(crate) enum OpenError {
     Draining,
     #[error("this node runs as many rooms as it takes: {0}")]
     Full(usize),
+    #[error("this node is too busy for more rooms: {0} thousandths of the time for steps are used")]
+    Overloaded(u32),
     #[error("room {0} has ended")]
     Ended(RoomId),
     #[error("game {game:?} is unknown; this node has {known}")]
@@ -107,13 +121,13 @@ impl Host {
             tenure: parts.tenure,
             drain: parts.drain,
             tapes: parts.tapes,
+            stage: parts.stage,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
-            directory: Mutex::new(Directory {
-                rooms_on: vec![0; workers],
-                ..Directory::default()
-            }),
+            limits: parts.limits,
+            loads: Mutex::new(vec![Load::default(); workers]),
+            directory: Mutex::new(Directory::new(workers)),
             rooms: watch::Sender::new(0),
             untold: watch::Sender::new(0),
             mailboxes: parts.mailboxes,
@@ -366,20 +380,6 @@ impl Host {
         (open, news)
     }
 
-    /// How busy the node is.
-    pub(crate) fn load(&self) -> pb::NodeLoad {
-        let players = self
-            .players
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        pb::NodeLoad {
-            rooms: *self.rooms.borrow() as u32,
-            players: players.sum::<usize>() as u32,
-            capacity: self.capacity as u32,
-            draining: self.drain.is_draining(),
-        }
-    }
-
     /// Waits until there is no room. Cancel safe.
     pub(crate) async fn emptied(&self) {
         let mut rooms = self.rooms.subscribe();
@@ -424,6 +424,10 @@ impl Host {
         }
         if is_new && directory.rooms.len() >= self.capacity {
             return Err(OpenError::Full(self.capacity));
+        }
+        let (_, expected) = self.busyness(&directory.rooms_on);
+        if is_new && expected > self.limits.begin.permille() {
+            return Err(OpenError::Overloaded(expected));
         }
         let counts = directory.rooms_on.iter().enumerate();
         let fewest = counts.min_by_key(|(_, count)| **count);

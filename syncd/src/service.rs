@@ -21,11 +21,12 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::games::Games;
 use crate::grpc::{Gateways, RoomsService};
-use crate::host::{Host, HostParts};
+use crate::host::{Host, HostParts, LoadLimits};
 use crate::ownership::handover::Handover;
 use crate::ownership::tenure::{Over, Tenure, say_over};
 use crate::ownership::term::{Announcement, Terms};
 use crate::results::{Ending, Recorder};
+use crate::spectators::{self, Limits, Stage, StageParts};
 use crate::tapes;
 use crate::worker::{Mail, Worker};
 
@@ -96,6 +97,7 @@ pub struct Syncd {
     ready: Condition,
     mailboxes: Vec<mpsc::Receiver<Mail>>,
     pieces: mpsc::Receiver<(RoomId, Segment)>,
+    to_stage: mpsc::Receiver<spectators::Mail>,
     outliving: Option<Outliving>,
     names: Names,
 }
@@ -147,8 +149,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         .map(|_| mpsc::channel(config.mailbox.get()))
         .unzip();
     let (tapes, pieces) = mpsc::channel(tapes::WAITING);
+    let (stage, to_stage) = mpsc::channel(config.mailbox.get());
     let host = Host::new(HostParts {
         tapes,
+        stage,
         node: config.node.clone(),
         generation: Generation(chassis::clock::unix_ms()),
         tenure: outliving.as_ref().map(|outliving| outliving.tenure.clone()),
@@ -156,6 +160,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         games,
         rules: config.rules(),
         capacity: config.capacity.get(),
+        limits: LoadLimits {
+            begin: config.max_load,
+            rescue: config.rescue_load,
+        },
         mailboxes: senders,
     });
     Syncd {
@@ -166,6 +174,7 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         drain,
         mailboxes,
         pieces,
+        to_stage,
         outliving,
         names,
     }
@@ -300,12 +309,23 @@ impl Syncd {
             .collect();
         let recorder = Recorder {
             host: self.host.clone(),
-            results: self.engine.results,
+            results: self.engine.results.clone(),
             waiting: self.config.capacity.get(),
             endings: ended,
             stop: stop.clone(),
         };
         tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
+        let stage = Stage::new(StageParts {
+            host: self.host.clone(),
+            engine: self.engine.clone(),
+            mailbox: self.to_stage,
+            limits: Limits {
+                watchers: self.config.watchers,
+                shows: self.config.shows,
+            },
+        });
+        // Races go on without it.
+        drain.spawn("stage", stage.run(stop.clone()));
         let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);
         let until = stop.clone();
         drain.spawn("tapes", async move {

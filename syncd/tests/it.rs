@@ -26,3 +26,5 @@ mod rooms;
 mod silence;
 #[path = "it/survive.rs"]
 mod survive;
+#[path = "it/watch.rs"]
+mod watch;

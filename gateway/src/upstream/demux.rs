@@ -175,11 +175,12 @@ impl Attached {
         };
         let binding = binding.clone();
         self.remove(binding.session(), binding.attempt());
-        if self.rooms_move && self.channel == Channel::Room && is_unknown(&refused.error) {
+        let may_be_elsewhere = self.rooms_move || binding.is_watch();
+        if may_be_elsewhere && self.channel == Channel::Room && is_unknown(&refused.error) {
             return Delivered::Unknown(binding);
         }
         let item = Item::Refused {
-            channel: self.channel,
+            re: binding.asked_by(),
             error: refused.error,
         };
         if binding

@@ -162,7 +162,14 @@ impl Router {
             self.share_out();
         }
         let rooms = self.rooms.up();
+        let stages = self
+            .rooms
+            .up()
+            .map(|(node, link, _)| (node.clone(), link.id()));
         self.routing.set_nodes(Nodes {
+            stages: stages
+                .filter(|(node, _)| !self.rooms.is_draining(node))
+                .collect(),
             matchers: self.owners.shown().to_vec(),
             rooms: rooms
                 .map(|(node, link, generation)| (node.clone(), (generation, link.id())))
@@ -212,6 +219,7 @@ impl Router {
             cause,
         } = newcomer;
         let wish = match (binding.room(), binding.last_home()) {
+            (Some(room), _) if binding.is_watch() => Wish::Watch(room),
             (Some(room), Some(named)) => Wish::Room {
                 room,
                 named: named.clone(),
@@ -415,6 +423,10 @@ fn refusal(why: Why) -> ErrorMessage {
         Why::Over => ErrorMessage::new(ErrorCode::RoomUnknown, "the room is over"),
         Why::Unknown => {
             let text = "the room is not on the node that it should be on, or is over";
+            ErrorMessage::new(ErrorCode::RoomUnknown, text)
+        }
+        Why::NotShown => {
+            let text = "there is no such room, or nothing of it is kept any more";
             ErrorMessage::new(ErrorCode::RoomUnknown, text)
         }
         Why::TooLate => {

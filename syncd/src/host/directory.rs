@@ -16,7 +16,8 @@ const REMEMBERED: usize = 8_192;
 /// around the end of a match must not take it for lost. Over it the oldest are left out.
 const RECENT: (usize, Duration) = (1_024, Duration::from_secs(300));
 
-#[derive(Debug, Default)]
+/// See the module.
+#[derive(Debug)]
 pub(super) struct Directory {
     pub(super) rooms: BTreeMap<RoomId, Place>,
     pub(super) rooms_on: Vec<usize>,
@@ -41,6 +42,18 @@ pub(super) struct Place {
 }
 
 impl Directory {
+    /// No rooms on so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            rooms: BTreeMap::new(),
+            rooms_on: vec![0; workers],
+            ended: BTreeSet::new(),
+            ended_order: VecDeque::new(),
+            untold: BTreeMap::new(),
+            recent: VecDeque::new(),
+        }
+    }
+
     /// Gives the room's term if it has gone already.
     pub(super) fn told(&mut self, room: RoomId, ended: pb::RoomEnded) -> Option<Generation> {
         if let Some(place) = self.rooms.get_mut(&room) {

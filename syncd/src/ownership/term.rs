@@ -217,6 +217,9 @@ impl Terms {
                 sessions: load.players,
                 capacity: load.capacity,
                 draining: load.draining,
+                // Not said anew for every change of it.
+                busy: load.busy.next_multiple_of(50),
+                overloaded: load.overloaded,
             },
             build: env!("CARGO_PKG_VERSION").to_owned(),
             simulation: self.tenure.simulation.clone(),

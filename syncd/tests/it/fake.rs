@@ -240,6 +240,7 @@ pub(crate) fn create(room: u64, seats: u64, settings: &str) -> pb::CreateRoom {
         seed: 7,
         seats: (1..=seats).map(seat).collect(),
         settings: settings.to_owned(),
+        watching: None,
     }
 }
 
@@ -406,7 +407,24 @@ impl Client {
             rating: 1500,
             mode,
             room: Some(RoomId(room)),
+            watch: None,
         }
+    }
+
+    /// Asks to watch a room.
+    pub(crate) async fn ask_to_watch(&mut self, gateway: &Gateway, room: u64, delay: Duration) {
+        let mut request = self.request(room, Attach::Fresh);
+        request.watch = Some(delay);
+        gateway.send(request.to_item().item.unwrap()).await;
+    }
+
+    /// The same, and waits for the answer.
+    pub(crate) async fn watch(&mut self, gateway: &mut Gateway, room: u64, delay: Duration) {
+        self.ask_to_watch(gateway, room, delay).await;
+        let attached = gateway.attached(self.number).await;
+        assert!(!attached.recovered, "a watcher goes on from nothing");
+        assert_eq!((attached.attempt, attached.room), (self.attempt, room));
+        self.take_attached(&attached);
     }
 
     /// Attaches, and waits for the answer.
@@ -453,6 +471,17 @@ impl Client {
                 frame: frame.into(),
             }))
             .await;
+    }
+
+    /// Acknowledges the events that it has.
+    pub(crate) async fn acknowledge(&self, gateway: &Gateway) {
+        let ack = pb::Ack {
+            session: self.number,
+            epoch: self.position.epoch.0,
+            offset: self.position.offset.0,
+            resend: false,
+        };
+        gateway.send(ToItem::Ack(ack)).await;
     }
 
     /// Takes what is for this client; `true` for a snapshot.

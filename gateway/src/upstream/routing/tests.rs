@@ -37,7 +37,46 @@ fn linked(numbers: &[u64]) -> Nodes {
     Nodes {
         matchers: Vec::new(),
         rooms: numbers.iter().map(room).collect(),
+        stages: numbers
+            .iter()
+            .map(|number| (node(*number), LinkId(*number)))
+            .collect(),
     }
+}
+
+/// Somebody who wants to watch the room.
+fn watcher(who: u64, cause: Cause, spell: Spell) -> Case<u64> {
+    Case {
+        wish: Wish::Watch(ROOM),
+        spell,
+        cause,
+        ..newcomer(who)
+    }
+}
+
+#[test]
+fn a_room_is_watched_at_the_node_that_all_choose_then_at_the_next() {
+    let mut routing = Routing::new(true);
+    routing.set_nodes(linked(&[1, 2, 3]));
+    let mut spell = Spell::default();
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let cause = match tried.last() {
+            None => Cause::Asked,
+            Some(link) => Cause::Unknown(incarnation(*link, 1)),
+        };
+        let at = Timestamp(NOW.0 + 1_000_000 * tried.len() as u64);
+        routing.enter(at, seat(1), watcher(1, cause, spell));
+        assert_eq!(routing.rooms_to_ask(at), [], "a tape is nobody's");
+        let later = Timestamp(at.0 + 500_000);
+        let (link, again) = attached(&routing.poll(later)).unwrap();
+        assert!(!tried.contains(&link));
+        tried.push(link);
+        spell = again;
+    }
+    let cause = Cause::Unknown(incarnation(tried[2], 1));
+    routing.enter(NOW, seat(1), watcher(1, cause, spell));
+    assert_eq!(routing.poll(NOW), [Order::Refuse(1, Why::NotShown)]);
 }
 
 /// Somebody who was in the room, which began on node 1.
@@ -233,6 +272,7 @@ fn an_owner_that_never_gets_the_room_is_believed_in_the_end() {
             last,
         }),
         told: true,
+        ..Spell::default()
     };
     let enter = |routing: &mut Routing<u64>, now, spell| {
         let unknown = Cause::Unknown(incarnation(2, 1));
@@ -339,7 +379,7 @@ fn a_player_goes_to_the_matcher_that_has_it() {
         .collect();
     routing.set_nodes(Nodes {
         matchers,
-        rooms: BTreeMap::new(),
+        ..Nodes::default()
     });
     assert_eq!(attached(&routing.poll(NOW)).unwrap().0, 1);
 }
