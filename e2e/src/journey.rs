@@ -8,7 +8,7 @@ use client::address::Address;
 use client::login;
 use client::{Client, Options};
 use protocol::close::CloseCode;
-use protocol::control::{ClientMessage, QueueJoin};
+use protocol::control::{ChannelAttached, ClientMessage, QueueJoin};
 use protocol::id::{Channel, Epoch, Offset, RoomId};
 use protocol::session::{Ended, SessionEvent};
 use tokio::sync::{mpsc, watch};
@@ -245,6 +245,8 @@ impl Seen {
                 self.begins.entry(history).or_insert(attached.offset);
                 if attached.ch == Channel::Room {
                     self.attaches.push((attached.epoch, attached.recovered));
+                } else if let Some(room) = room_of(attached) {
+                    self.enter(room);
                 }
             }
             SessionEvent::Ended(why) => return Err(format!("the session ended: {why:?}")),
@@ -253,7 +255,7 @@ impl Seen {
             SessionEvent::Event(event) => {
                 let said = GameEvent::of(event).map_err(|error| error.to_string())?;
                 match &said {
-                    GameEvent::MatchFound { room, .. } => self.rooms.push(*room),
+                    GameEvent::MatchFound { room, .. } => self.enter(*room),
                     GameEvent::RoomEnded { result } => self.result = Some(result.clone()),
                     GameEvent::QueueLeft { reason } => {
                         return Err(format!("left the queue: {reason}"));
@@ -266,6 +268,13 @@ impl Seen {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The player is given a room, or told again of the one that it has.
+    fn enter(&mut self, room: RoomId) {
+        if self.rooms.last() != Some(&room) {
+            self.rooms.push(room);
+        }
     }
 
     /// Checks that every event took effect once and in order, with none missing, and that the
@@ -327,6 +336,12 @@ async fn replaced(mut client: Client) -> Result<(), String> {
         }
     }
     Err("the first device's session ended without a word".to_owned())
+}
+
+/// The room that the state of an attached match channel names.
+fn room_of(attached: &ChannelAttached) -> Option<RoomId> {
+    let state: serde_json::Value = serde_json::from_str(attached.state.as_ref()?.get()).ok()?;
+    state["match"]["room"].as_str()?.parse().ok()
 }
 
 fn is_match_channel(event: &SessionEvent) -> bool {

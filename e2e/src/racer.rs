@@ -162,7 +162,7 @@ impl Racer {
     /// This racer's car as it was seen last.
     pub fn car(&self) -> Option<CarState> {
         let room = self.room()?;
-        CarState::of(room.newest()?.1, usize::from(room.state().seat))
+        CarState::of(room.newest()?.1, usize::from(room.state().seat?))
     }
 
     /// The steps to send now.

@@ -60,8 +60,8 @@ pub(crate) enum Item {
     },
     /// A channel is over.
     Closed { channel: Channel, reason: String },
-    /// An attach was refused; the text is the `error` message.
-    Refused { channel: Channel, error: String },
+    /// An attach was refused, which `re` asked for; the text is the `error` message.
+    Refused { re: &'static str, error: String },
 }
 
 /// The tiers of one connection, filled by the node links and drained by the connection.

@@ -102,7 +102,11 @@ impl Player {
                 self.refuse(now, error.re(message.kind()));
             }
             (Some(live), message) => {
-                let leaves = matches!(message, ClientMessage::RoomLeave(_));
+                let leaves = match message {
+                    ClientMessage::RoomLeave(_) => true,
+                    ClientMessage::RoomUnwatch(_) => live.unwatch(),
+                    _ => false,
+                };
                 let refusal = live.handle_control(&self.edge, message, text);
                 self.link.set_active(now, live.is_in_room());
                 if leaves {

@@ -1,6 +1,7 @@
 //! The way to the origins: one link for each node, shared by all connections here.
 //!
 //! - `node`, `link`: one node's queue, and the task that keeps the node linked
+//! - `doubt`: what has become of the rooms of a node that has no lease any more
 //! - `demux`: from a node's stream to the outboxes of who is attached by it
 //! - `binding`: where one channel of one connection is attached
 //! - `router`: the task that gives a channel without a home a new one; `lobby` is where it waits
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::registry::Registry;
 use binding::Binding;
+use doubt::Whereabouts;
 use links::{Linker, Links};
 use lobby::{Cause, Lobby, Newcomer, Spell};
 use router::{Matchers, Published, Router, Stores};
@@ -27,6 +29,7 @@ use router::{Matchers, Published, Router, Stores};
 pub(crate) mod binding;
 mod demux;
 mod discovery;
+mod doubt;
 pub(crate) mod link;
 mod links;
 mod lobby;
@@ -76,6 +79,13 @@ impl Origins {
             Self::Leases { names, .. } => names.clone(),
         }
     }
+
+    fn whereabouts(&self) -> Whereabouts {
+        Whereabouts(match self {
+            Self::Static { .. } => None,
+            Self::Leases { placements, .. } => Some(placements.clone()),
+        })
+    }
 }
 
 impl fmt::Debug for Origins {
@@ -116,7 +126,7 @@ impl Upstream {
             registry: registry.clone(),
             lobby: lobby.clone(),
             matchers: watch::Sender::default(),
-            rooms_move: matches!(origins, Origins::Leases { .. }),
+            whereabouts: origins.whereabouts(),
             names: origins.names(),
             stop: stop.clone(),
             started: 0,
@@ -162,6 +172,9 @@ impl Upstream {
 
     /// Attaches a channel where its home most likely is, or leaves it to the router to find out.
     pub(crate) fn attach(&self, binding: Arc<Binding>) {
+        if binding.is_watch() {
+            return self.find_home(binding);
+        }
         let home = match binding.last_home() {
             Some(node) => self.published.rooms.load().get(&node).cloned(),
             None => self.matchers.borrow().owner(binding.player()).cloned(),
@@ -170,6 +183,10 @@ impl Upstream {
         if home.is_some_and(|link| binding.attach_at(&link, Spell::default()).is_ok()) {
             return;
         }
+        self.find_home(binding);
+    }
+
+    fn find_home(&self, binding: Arc<Binding>) {
         self.lobby.enter(Newcomer {
             binding,
             spell: Spell::default(),

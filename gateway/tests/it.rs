@@ -5,6 +5,7 @@
 //! - `player`: a client of the session protocol on top of it; `web`: plain HTTP
 //! - `conformance`: RFC 6455 against `/debug/echo`
 //! - `homes`: rooms and players that move between nodes; `fleet` is a rig with several
+//! - `watch`: rooms that are watched
 //! - `names`: origins whose hosts are names
 //! - `bad_input`: what goes wrong at `/v1/ws` and the login, and what the client is told
 
@@ -27,5 +28,6 @@ mod it {
     mod player;
     mod raw;
     mod rig;
+    mod watch;
     mod web;
 }

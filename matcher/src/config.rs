@@ -14,8 +14,8 @@ use protocol::id::NodeId;
 use serde::{Deserialize, Serialize};
 
 pub use mode::{
-    MAX_MATCH, MAX_TEAMS, Mode, ModeError, ModeName, ModeNameError, ModeOptions, PlayerRange,
-    RatingWindow, Region, RegionNameError, RegionRule,
+    LEAST_WATCH_DELAY, MAX_MATCH, MAX_TEAMS, Mode, ModeError, ModeName, ModeNameError, ModeOptions,
+    PlayerRange, RatingWindow, Region, RegionNameError, RegionRule,
 };
 
 /// A matcher's settings.

@@ -352,11 +352,41 @@ impl State {
         self.asked = 0;
     }
 
-    /// How full the node is, in millionths; `None` if it takes no room.
+    /// How full the node is, in millionths, by rooms or by what they cost it, whichever is more;
+    /// `None` if it takes no room.
     fn fullness(&self) -> Option<u64> {
         let rooms = u64::from(self.load.rooms) + u64::from(self.asked);
         let capacity = u64::from(self.load.capacity);
-        let usable = self.channel.is_some() && !self.load.draining && rooms < capacity;
-        usable.then(|| rooms * 1_000_000 / capacity)
+        let takes = !self.load.draining && !self.load.overloaded && rooms < capacity;
+        let usable = self.channel.is_some() && takes;
+        usable.then(|| (rooms * 1_000_000 / capacity).max(u64::from(self.load.busy) * 1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_node_that_is_less_busy_is_less_full_and_an_overloaded_one_takes_nothing() {
+        let channel = tonic::transport::Endpoint::from_static("http://node.test:1").connect_lazy();
+        let fullness = |rooms, busy, overloaded| {
+            let state = State {
+                channel: Some(channel.clone()),
+                load: pb::NodeLoad {
+                    rooms,
+                    capacity: 100,
+                    busy,
+                    overloaded,
+                    ..pb::NodeLoad::default()
+                },
+                ..State::default()
+            };
+            state.fullness()
+        };
+        assert_eq!(fullness(50, 300, false), Some(500_000));
+        assert!(fullness(10, 600, false) > fullness(50, 300, false));
+        assert_eq!(fullness(10, 800, true), None);
+        assert_eq!(fullness(100, 0, false), None);
     }
 }

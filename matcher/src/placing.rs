@@ -26,6 +26,7 @@ pub(crate) struct Order {
     pub(crate) game: String,
     /// JSON, or empty for the game's defaults.
     pub(crate) settings: String,
+    pub(crate) watching: pb::Watching,
     pub(crate) region: Option<Region>,
     pub(crate) seats: Vec<pb::Seat>,
 }
@@ -128,6 +129,7 @@ async fn ask(
         seed: rand::random(),
         seats: order.seats.clone(),
         settings: order.settings.clone(),
+        watching: Some(order.watching),
     };
     let mut client = RoomsClient::new(chosen.channel.clone());
     let answer = tokio::time::timeout(deadline, client.create(request)).await;

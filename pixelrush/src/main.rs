@@ -2,7 +2,7 @@
 //!
 //! - `cli`: what can be asked for
 //! - `settings`, `problems`, `secrets`: the configuration file, what is wrong with it, the keys
-//! - `service`: starts one service on an address
+//! - `service`: starts one service on an address; `stores`: what a matcher works on
 //! - `succession`: a gateway that replaces another process on the same host
 //! - `single`: all services in one process, with bots
 //! - `bots`: clients that fill races
@@ -17,6 +17,7 @@ mod service;
 mod settings;
 mod single;
 mod smoke;
+mod stores;
 mod succession;
 
 use std::path::Path;
@@ -92,7 +93,10 @@ async fn serve(cli: &Cli, settings: Settings, telemetry: Telemetry) -> Result<()
         () = running.finished() => tracing::info!("drained"),
         () = hurry => tracing::warn!("second signal: exiting at once"),
     }
-    Ok(())
+    match host.take_failure() {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
 }
 
 /// SIGHUP reads the file again: what can change does, what cannot is named, and a bad file

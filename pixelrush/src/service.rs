@@ -13,13 +13,11 @@ use chassis::readiness::Readiness;
 use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
-use engine::redis::Redis;
-use engine::{Engine, Load, NodeKind, NodeRecord, Placements};
+use engine::redis::Without;
+use engine::{Engine, Load, NodeKind, NodeRecord};
 use gateway::{Gateway, Origins, Parts};
-use matcher::store::TicketStore;
-use matcher::store::memory::MemoryStore;
-use matcher::store::redis::RedisStore;
-use matcher::{NodeSource, SyncdNode};
+use matcher::SyncdNode;
+use parking_lot::Mutex;
 use protocol::id::Generation;
 use rpc::transport::{Incoming, Names};
 use serde_json::Value;
@@ -31,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::secrets::{Secrets, SecretsError};
 use crate::settings::Settings;
+use crate::stores::MatcherStores;
 use crate::succession::Succession;
 
 /// Why PixelRush does not run.
@@ -62,6 +61,8 @@ pub(crate) enum Failure {
     Replay(String),
     #[error("cannot build the matcher")]
     Matcher(#[from] matcher::BuildError),
+    #[error("syncd ended by itself")]
+    Syncd(#[from] syncd::Failed),
 }
 
 /// What every service of a process shares.
@@ -76,6 +77,8 @@ pub(crate) struct Host {
     gateway: Arc<OnceLock<Arc<Gateway>>>,
     /// What the matcher of this process follows.
     matcher: watch::Sender<Arc<matcher::Config>>,
+    /// Why a service ended by itself.
+    failure: Arc<Mutex<Option<Failure>>>,
 }
 
 /// Services at work.
@@ -126,7 +129,13 @@ impl Host {
             names: resolver.into(),
             gateway: Arc::default(),
             matcher,
+            failure: Arc::default(),
         })
+    }
+
+    /// Why a service of this process ended by itself, if one did.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
+        self.failure.lock().take()
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
@@ -145,6 +154,14 @@ impl Host {
         match &settings.engine.redis {
             Some(redis) => Ok(Engine::redis(redis).await?),
             None => self.embedded(),
+        }
+    }
+
+    /// Shows at the private port whether the shared store answers.
+    fn show_engine(&self, engine: &Engine, without: Without) {
+        if let Some(redis) = engine.redis.clone() {
+            let condition = self.readiness.condition("engine");
+            tokio::spawn(async move { redis.show_health(&condition, without).await });
         }
     }
 
@@ -250,7 +267,12 @@ impl Host {
             announce,
             names: self.names.clone(),
         });
-        tokio::spawn(syncd.serve(incoming))
+        let failure = self.failure.clone();
+        tokio::spawn(async move {
+            if let Err(failed) = syncd.serve(incoming).await {
+                failure.lock().get_or_insert(failed.into());
+            }
+        })
     }
 
     /// Serves the private port, if there is one, through the gateway's accept code if there is a
@@ -289,11 +311,17 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
     let origins = match host.shared_engine().await? {
-        Some(engine) => Origins::Leases {
-            leases: engine.leases,
-            placements: engine.placements,
-            names: host.names.clone(),
-        },
+        Some(engine) => {
+            host.show_engine(
+                &engine,
+                Without::Impaired("nodes and rooms stay where they were"),
+            );
+            Origins::Leases {
+                leases: engine.leases,
+                placements: engine.placements,
+                names: host.names.clone(),
+            }
+        }
         None if settings.gateway.rooms.is_empty() => {
             let text = "gateway.rooms is empty; it lists the syncd nodes, unless engine.redis is set and they are found there";
             return Err(Failure::Settings(text.to_owned()));
@@ -346,6 +374,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 simulation: String::new(),
                 region: String::new(),
             };
+            host.show_engine(engine, Without::Useless);
             tasks.push(host.keep_lease(engine, record));
             MatcherStores::shared(engine, redis, &host.names, settings.matcher.players)
         }
@@ -365,6 +394,10 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let engine = host.engine().await?;
+    host.show_engine(
+        &engine,
+        Without::Impaired("rooms go on, what is reliable waits"),
+    );
     let listener = listen(settings.syncd.listen)?;
     announce("syncd", &listener)?;
     let outliving = match engine.is_shared {
@@ -377,36 +410,6 @@ pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure>
     let task = host.start_syncd(Incoming::Tcp(listener), &engine, outliving);
     let admin = host.start_admin(admin, None)?;
     Ok(Running::new(vec![task], admin))
-}
-
-/// What a matcher works on.
-pub(crate) struct MatcherStores {
-    tickets: Arc<dyn TicketStore>,
-    nodes: NodeSource,
-    placements: Option<Arc<dyn Placements>>,
-}
-
-impl MatcherStores {
-    /// Of the only matcher there is.
-    pub(crate) fn alone(nodes: Vec<SyncdNode>, limit: usize) -> Self {
-        Self {
-            tickets: Arc::new(MemoryStore::new(limit)),
-            nodes: NodeSource::Static(nodes),
-            placements: None,
-        }
-    }
-
-    /// Of one among others.
-    fn shared(engine: &Engine, redis: Redis, names: &Names, limit: usize) -> Self {
-        Self {
-            tickets: Arc::new(RedisStore::new(redis, limit)),
-            nodes: NodeSource::Leases {
-                leases: engine.leases.clone(),
-                names: names.clone(),
-            },
-            placements: Some(engine.placements.clone()),
-        }
-    }
 }
 
 impl Host {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bots::Pool;
 use crate::secrets::Secrets;
-use crate::service::{Failure, Host, MatcherStores, Running, generation, listen, say};
+use crate::service::{Failure, Host, Running, generation, listen, say};
+use crate::stores::MatcherStores;
 
 /// Starts everything and says where the game is.
 pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Running, Failure> {

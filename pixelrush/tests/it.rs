@@ -10,6 +10,8 @@ mod single;
 mod succession;
 #[path = "it/survive.rs"]
 mod survive;
+#[path = "it/watch.rs"]
+mod watch;
 
 /// The binary under test.
 fn binary() -> &'static std::path::Path {

@@ -34,6 +34,12 @@ pub struct Config {
     pub workers: usize,
     /// Most rooms at once. Over it new ones are refused.
     pub capacity: NonZeroUsize,
+    /// New rooms are refused while the busiest worker uses more than this share of the time for its
+    /// steps, or is about to: ticks slip at 1.
+    pub max_load: Share,
+    /// The same for rooms of nodes that drain or are gone, which are better late than nowhere. If
+    /// every node is over it, rooms of nodes that are gone are taken all the same.
+    pub rescue_load: Share,
     /// A snapshot every so many ticks of 1/60 s: 3 is 20 a second, 2 is 30.
     pub snapshot_every: NonZeroU32,
     /// Most bytes of a snapshot's body. What does not fit waits, the least needed longest.
@@ -54,16 +60,53 @@ pub struct Config {
     /// Items from gateways that may wait for one worker. Over it the gateways' streams are not
     /// read until it has caught up.
     pub mailbox: NonZeroUsize,
-    /// How long a result is tried to be recorded while the store fails.
-    #[serde(with = "chassis::config::duration")]
-    pub record_for: Duration,
     /// How long a room's tape is kept after its last second: what its game took in, some 20 KiB a
     /// race, from which `pixelrush replay` runs it again. 0: not at all.
     #[serde(with = "chassis::config::duration")]
     pub keep_tapes: Duration,
-    /// How long a drain waits for rooms to end by themselves.
+    /// Most who watch by this node at once, without a seat in what they watch. 0: nobody may.
+    pub watchers: usize,
+    /// Most races that are run again for them at once: who watches the same one, with the same
+    /// delay, watches one of these. Each costs about a fifth of a room, and 64 KiB.
+    pub shows: usize,
+    /// How long a drain waits for rooms to end by themselves, and for results to be recorded.
     #[serde(with = "chassis::config::duration")]
     pub drain_deadline: Duration,
+}
+
+/// A part of a whole, above 0 and at most 1, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Share(u32);
+
+/// Why a number is no [`Share`].
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is no share: it has to be above 0 and at most 1")]
+pub struct ShareError(f64);
+
+impl Share {
+    /// In thousandths.
+    pub fn permille(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Share {
+    type Error = ShareError;
+
+    fn try_from(share: f64) -> Result<Self, ShareError> {
+        let permille = (share * 1000.0).round();
+        match (1.0..=1000.0).contains(&permille) {
+            true => Ok(Self(permille as u32)),
+            false => Err(ShareError(share)),
+        }
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> Self {
+        Self::from(share.0) / 1000.0
+    }
 }
 
 impl Default for Config {
@@ -76,6 +119,8 @@ impl Default for Config {
             journal_limit: ByteSize(256 * 1024 * 1024),
             workers: 0,
             capacity: NonZeroUsize::new(2_000).expect("not zero"),
+            max_load: Share(700),
+            rescue_load: Share(900),
             snapshot_every: NonZeroU32::new(3).expect("not zero"),
             snapshot_bytes: ByteSize(512),
             input_limit: NonZeroUsize::new(30).expect("not zero"),
@@ -83,8 +128,9 @@ impl Default for Config {
             linger: Duration::from_secs(60),
             abandon_after: Duration::from_secs(60),
             mailbox: NonZeroUsize::new(16_384).expect("not zero"),
-            record_for: Duration::from_secs(30),
             keep_tapes: Duration::from_secs(3600),
+            watchers: 2_000,
+            shows: 200,
             drain_deadline: Duration::from_secs(180),
         }
     }

@@ -20,7 +20,8 @@ use tonic::{Request, Response, Status};
 use crate::game::{SeatSetup, Setup};
 use crate::host::{Host, OpenError, WorkerIndex};
 use crate::ownership::tenure::{NotOurs, Tenure};
-use crate::room::{Room, RoomSetup, Rules};
+use crate::room::{Room, RoomSetup, Rules, ticks};
+use crate::spectators;
 use crate::worker::{Link, Mail, room_unknown};
 
 /// How often a watcher is told the load.
@@ -31,6 +32,14 @@ const ADOPT_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// News that wait for the transport of one watcher. Over it the host's queue of news fills.
 const WATCH_QUEUE: usize = 16;
+
+/// How long after it happens what happens in a room is shown to who watches, if the matcher does
+/// not say.
+const WATCH_DELAY: Duration = Duration::from_secs(5);
+
+/// The shortest: a tape comes in pieces of a second, and a look at a race that is two seconds old
+/// is no help in it.
+const LEAST_WATCH_DELAY: Duration = Duration::from_secs(2);
 
 /// Routes of a stream that are kept before those of rooms that are gone are swept out.
 const SWEEP_AT: usize = 1_024;
@@ -69,33 +78,42 @@ pub(crate) struct GatewayHandler {
 #[derive(Debug, Clone, Copy)]
 struct Route {
     room: RoomId,
-    worker: WorkerIndex,
+    to: To,
     attempt: u32,
+}
+
+/// Who hears of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    Worker(WorkerIndex),
+    /// It watches.
+    Stage,
 }
 
 impl OriginStream for GatewayHandler {
     async fn handle(&mut self, inbound: Inbound) {
-        let worker = match &inbound {
+        let to = match &inbound {
             Inbound::Attach(request) => self.route(request).await,
             Inbound::Detach { session, .. }
             | Inbound::Ack { session, .. }
             | Inbound::Text { session, .. }
-            | Inbound::Input { session, .. } => self.routes.get(session).map(|route| route.worker),
+            | Inbound::Input { session, .. } => self.routes.get(session).map(|route| route.to),
         };
-        if let Some(worker) = worker {
-            self.post(worker, inbound).await;
+        if let Some(to) = to {
+            self.post(to, inbound).await;
         }
     }
 }
 
 impl GatewayHandler {
     /// Notes where a session goes; refuses it if its room is not here.
-    async fn route(&mut self, request: &AttachRequest) -> Option<WorkerIndex> {
+    async fn route(&mut self, request: &AttachRequest) -> Option<To> {
         let (session, attempt) = (request.claim.session, request.claim.attempt);
-        let place = request
-            .room
-            .and_then(|room| Some((room, self.host.worker_of(room)?)));
-        let Some((room, worker)) = place else {
+        let place = request.room.and_then(|room| match request.watch {
+            Some(_) => Some((room, To::Stage)),
+            None => Some((room, To::Worker(self.host.worker_of(room)?))),
+        });
+        let Some((room, to)) = place else {
             let mut batch = Batch::new();
             batch.refused(session, attempt, &room_unknown());
             self.link.send(batch);
@@ -105,31 +123,62 @@ impl GatewayHandler {
         // An attach that comes late, which the room refuses, does not lead its session away.
         let current = self.routes.get(&session);
         if current.is_some_and(|current| current.attempt > attempt) {
-            return Some(worker);
+            return Some(to);
         }
-        let route = Route {
-            room,
-            worker,
-            attempt,
-        };
+        let route = Route { room, to, attempt };
         let before = self.routes.insert(session, route);
-        // Within one worker the attach itself takes the session out of its earlier room.
-        if let Some(before) = before.filter(|before| before.worker != worker) {
+        // Within one worker, or the stage, the attach itself takes the session out of where it was.
+        if let Some(before) = before.filter(|before| before.to != to) {
             let detach = Inbound::Detach {
                 session,
                 attempt: before.attempt,
                 leave: false,
             };
-            self.post(before.worker, detach).await;
+            self.post(before.to, detach).await;
         }
-        Some(worker)
+        Some(to)
     }
 
-    async fn post(&self, worker: WorkerIndex, inbound: Inbound) {
+    async fn post(&self, to: To, inbound: Inbound) {
         let link = self.link.clone();
+        let worker = match to {
+            To::Worker(worker) => worker,
+            To::Stage => return self.post_to_stage(link, inbound),
+        };
         let mail = Mail::Gateway { link, inbound };
         // A worker that is gone has no rooms, and this stream is about to be ended.
         let _ = self.host.mailbox(worker).send(mail).await;
+    }
+
+    /// Never waits: players come by the same stream. An acknowledgement that is lost comes again;
+    /// of a watcher who is gone, and whose word for it is lost, the show or the stream ends.
+    fn post_to_stage(&self, link: Link, inbound: Inbound) {
+        let stream = link.id();
+        let mail = match inbound {
+            Inbound::Attach(request) => spectators::Mail::Watch {
+                link: link.clone(),
+                request: Box::new(request),
+            },
+            Inbound::Detach {
+                session, attempt, ..
+            } => spectators::Mail::Leave {
+                stream,
+                session,
+                attempt,
+            },
+            Inbound::Ack { session, ack } => spectators::Mail::Ack {
+                stream,
+                session,
+                ack,
+            },
+            // Who watches has nothing to say.
+            Inbound::Text { .. } | Inbound::Input { .. } => return,
+        };
+        if let Err(refused) = self.host.stage.try_send(mail)
+            && let spectators::Mail::Watch { request, .. } = refused.into_inner()
+        {
+            spectators::turn_away(&link, &request);
+        }
     }
 
     /// Forgets routes to rooms that are gone: gateways say nothing when a room ends.
@@ -139,7 +188,7 @@ impl GatewayHandler {
         }
         let host = &self.host;
         self.routes
-            .retain(|_, route| host.worker_of(route.room).is_some());
+            .retain(|_, route| route.to == To::Stage || host.worker_of(route.room).is_some());
         self.sweep_at = SWEEP_AT.max(2 * self.routes.len());
     }
 }
@@ -234,6 +283,9 @@ impl Adoption {
     fn parse(request: pb::AdoptRoom, host: &Host, tenure: &Tenure) -> Result<Self, Status> {
         if host.drain.is_draining() {
             return Err(OpenError::Draining.into());
+        }
+        if let Some(busy) = host.is_exhausted() {
+            return Err(OpenError::Overloaded(busy).into());
         }
         if request.simulation != tenure.simulation {
             return Err(Status::failed_precondition(format!(
@@ -365,6 +417,14 @@ fn setup(request: pb::CreateRoom, rules: Rules) -> Result<RoomSetup, Status> {
         room: RoomId(request.room),
         match_id: MatchId(request.r#match),
         mode: request.mode,
+        watch_delay: match request.watching {
+            None => Some(ticks(WATCH_DELAY)),
+            Some(watching) if watching.forbidden => None,
+            Some(watching) => {
+                let asked = Duration::from_millis(u64::from(watching.delay_ms));
+                Some(ticks(asked.max(LEAST_WATCH_DELAY)))
+            }
+        },
         game: Setup {
             seed: request.seed,
             seats: request.seats.into_iter().map(seat).collect(),
@@ -381,7 +441,7 @@ impl From<OpenError> for Status {
             OpenError::Draining | OpenError::Busy | OpenError::NotOurs(_) => {
                 Self::unavailable(text)
             }
-            OpenError::Full(_) => Self::resource_exhausted(text),
+            OpenError::Full(_) | OpenError::Overloaded(_) => Self::resource_exhausted(text),
             OpenError::Failed(_) => Self::internal(text),
             OpenError::Ended(_) => Self::failed_precondition(text),
             OpenError::UnknownGame { .. } | OpenError::Setup(_) => Self::invalid_argument(text),

@@ -1,6 +1,8 @@
 //! The node as a whole: which rooms there are, on which worker, and who is told of them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod busy;
+mod directory;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,18 +17,16 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::games::Games;
+use crate::load::Load;
 use crate::ownership::tenure::{NotOurs, Tenure};
 use crate::ownership::writer::Journal;
 use crate::results::Ending;
 use crate::room::{Room, RoomSetup, Rules};
+use crate::spectators;
 use crate::worker::{Mail, NewRoom};
+use directory::{Directory, Place};
 
-/// Ended rooms that are remembered, so that a repeated request does not play a match again.
-const REMEMBERED: usize = 8_192;
-
-/// Ends that are told anew to who watches anew, and for how long: a matcher whose watch broke
-/// around the end of a match must not take it for lost. Over it the oldest are left out.
-const RECENT: (usize, Duration) = (1_024, Duration::from_secs(300));
+pub(crate) use busy::LoadLimits;
 
 /// News that may wait for one watcher. Over it its stream is ended, and it starts anew from the
 /// list of open rooms.
@@ -44,43 +44,26 @@ pub(crate) struct Host {
     pub(crate) drain: Drain,
     /// Where pieces of tapes are kept.
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    /// Where who watches is heard.
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     games: Games,
     rules: Rules,
     capacity: usize,
+    limits: LoadLimits,
     directory: Mutex<Directory>,
     /// How many rooms there are.
     rooms: watch::Sender<usize>,
+    /// How many are gone without anybody having been told.
+    untold: watch::Sender<usize>,
     mailboxes: Vec<mpsc::Sender<Mail>>,
     players: Vec<AtomicUsize>,
+    /// By worker.
+    loads: Mutex<Vec<Load>>,
     news: broadcast::Sender<pb::RoomEnded>,
 }
 
 /// Index of a worker.
 pub(crate) type WorkerIndex = usize;
-
-#[derive(Debug)]
-struct Directory {
-    rooms: BTreeMap<RoomId, Place>,
-    rooms_on: Vec<usize>,
-    ended: BTreeSet<RoomId>,
-    ended_order: VecDeque<RoomId>,
-    /// Rooms that are gone, but whose result is still being recorded: as many as wait for it at
-    /// most.
-    untold: BTreeMap<RoomId, Option<Generation>>,
-    /// Ends that have been told, the oldest first; at most [`RECENT`].
-    recent: VecDeque<(Instant, pb::RoomEnded)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    worker: WorkerIndex,
-    /// The term of this owner of the room.
-    generation: Generation,
-    /// Its end has been told; it lingers.
-    over: bool,
-    /// It is being given to another node, which may have it by now.
-    offered: bool,
-}
 
 /// How a room comes here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +81,11 @@ pub(crate) struct HostParts {
     pub(crate) tenure: Option<Arc<Tenure>>,
     pub(crate) drain: Drain,
     pub(crate) tapes: mpsc::Sender<(RoomId, Segment)>,
+    pub(crate) stage: mpsc::Sender<spectators::Mail>,
     pub(crate) games: Games,
     pub(crate) rules: Rules,
     pub(crate) capacity: usize,
+    pub(crate) limits: LoadLimits,
     pub(crate) mailboxes: Vec<mpsc::Sender<Mail>>,
 }
 
@@ -111,6 +96,8 @@ pub(crate) enum OpenError {
     Draining,
     #[error("this node runs as many rooms as it takes: {0}")]
     Full(usize),
+    #[error("this node is too busy for more rooms: {0} thousandths of the time for steps are used")]
+    Overloaded(u32),
     #[error("room {0} has ended")]
     Ended(RoomId),
     #[error("game {game:?} is unknown; this node has {known}")]
@@ -134,18 +121,15 @@ impl Host {
             tenure: parts.tenure,
             drain: parts.drain,
             tapes: parts.tapes,
+            stage: parts.stage,
             games: parts.games,
             rules: parts.rules,
             capacity: parts.capacity,
-            directory: Mutex::new(Directory {
-                rooms: BTreeMap::new(),
-                rooms_on: vec![0; workers],
-                ended: BTreeSet::new(),
-                ended_order: VecDeque::new(),
-                untold: BTreeMap::new(),
-                recent: VecDeque::new(),
-            }),
+            limits: parts.limits,
+            loads: Mutex::new(vec![Load::default(); workers]),
+            directory: Mutex::new(Directory::new(workers)),
             rooms: watch::Sender::new(0),
+            untold: watch::Sender::new(0),
             mailboxes: parts.mailboxes,
             players: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             news: broadcast::Sender::new(NEWS),
@@ -251,6 +235,16 @@ impl Host {
             .collect()
     }
 
+    /// Those, and the rooms that are gone and whose result is still being recorded: they are placed
+    /// here, so that others find them if this node goes.
+    pub(crate) fn owned(&self) -> Vec<(RoomId, Generation)> {
+        let mut owned = self.placed();
+        let directory = self.directory.lock();
+        let untold = directory.untold.iter();
+        owned.extend(untold.filter_map(|(room, generation)| Some((*room, (*generation)?))));
+        owned
+    }
+
     /// The term in which a room is ours, if it is here and not offered to others.
     pub(crate) fn generation_of(&self, room: RoomId) -> Option<Generation> {
         let directory = self.directory.lock();
@@ -288,7 +282,12 @@ impl Host {
 
     /// The node begins anew, without rooms.
     pub(crate) async fn begin_journal(&self, journal: &Arc<Journal>) {
-        let rooms: Vec<RoomId> = self.directory.lock().rooms.keys().copied().collect();
+        let rooms: Vec<RoomId> = {
+            let mut directory = self.directory.lock();
+            // Whoever sealed the last journal has them by now, or finds them in it.
+            directory.untold.values_mut().for_each(|term| *term = None);
+            directory.rooms.keys().copied().collect()
+        };
         for mailbox in &self.mailboxes {
             // One that is gone has no rooms.
             let _ = mailbox.send(Mail::Journal(journal.clone())).await;
@@ -328,6 +327,7 @@ impl Host {
                 .untold
                 .insert(room, place.map(|place| place.generation));
         }
+        self.untold.send_replace(directory.untold.len());
         drop(directory);
         if let Some(place) = place.filter(|place| place.over) {
             self.over(room, place.generation);
@@ -350,7 +350,12 @@ impl Host {
             r#match: ending.match_id.0,
             reason: ending.reason.as_str().to_owned(),
         };
-        let gone = self.directory.lock().told(ending.room, ended.clone());
+        let gone = {
+            let mut directory = self.directory.lock();
+            let gone = directory.told(ending.room, ended.clone());
+            self.untold.send_replace(directory.untold.len());
+            gone
+        };
         if let Some(generation) = gone {
             self.over(ending.room, generation);
         }
@@ -376,24 +381,22 @@ impl Host {
         (open, news)
     }
 
-    /// How busy the node is.
-    pub(crate) fn load(&self) -> pb::NodeLoad {
-        let players = self
-            .players
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        pb::NodeLoad {
-            rooms: *self.rooms.borrow() as u32,
-            players: players.sum::<usize>() as u32,
-            capacity: self.capacity as u32,
-            draining: self.drain.is_draining(),
-        }
-    }
-
     /// Waits until there is no room. Cancel safe.
     pub(crate) async fn emptied(&self) {
         let mut rooms = self.rooms.subscribe();
         let waited = rooms.wait_for(|rooms| *rooms == 0).await;
+        debug_assert!(waited.is_ok(), "self keeps the sender alive");
+    }
+
+    /// Rooms that are gone, and whose result is still being recorded.
+    pub(crate) fn untold(&self) -> usize {
+        *self.untold.borrow()
+    }
+
+    /// Waits until everybody has been told of every room that is gone. Cancel safe.
+    pub(crate) async fn all_told(&self) {
+        let mut untold = self.untold.subscribe();
+        let waited = untold.wait_for(|untold| *untold == 0).await;
         debug_assert!(waited.is_ok(), "self keeps the sender alive");
     }
 
@@ -423,6 +426,10 @@ impl Host {
         if is_new && directory.rooms.len() >= self.capacity {
             return Err(OpenError::Full(self.capacity));
         }
+        let (_, expected) = self.busyness(&directory.rooms_on);
+        if is_new && expected > self.limits.begin.permille() {
+            return Err(OpenError::Overloaded(expected));
+        }
         let counts = directory.rooms_on.iter().enumerate();
         let fewest = counts.min_by_key(|(_, count)| **count);
         let worker = fewest.map_or(0, |(index, _)| index);
@@ -444,41 +451,6 @@ impl Host {
         if let Some(place) = directory.rooms.remove(&room) {
             directory.rooms_on[place.worker] -= 1;
             self.rooms.send_replace(directory.rooms.len());
-        }
-    }
-}
-
-impl Directory {
-    /// Gives the room's term if it has gone already.
-    fn told(&mut self, room: RoomId, ended: pb::RoomEnded) -> Option<Generation> {
-        if let Some(place) = self.rooms.get_mut(&room) {
-            place.over = true;
-        }
-        let gone = self.untold.remove(&room).flatten();
-        let now = Instant::now();
-        self.forget_old(now);
-        if self.recent.len() == RECENT.0 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((now, ended));
-        gone
-    }
-
-    fn forget_old(&mut self, now: Instant) {
-        let is_old = |at: &Instant| now.duration_since(*at) >= RECENT.1;
-        while self.recent.front().is_some_and(|(at, _)| is_old(at)) {
-            self.recent.pop_front();
-        }
-    }
-
-    fn remember(&mut self, room: RoomId) {
-        if self.ended.insert(room) {
-            self.ended_order.push_back(room);
-        }
-        if self.ended_order.len() > REMEMBERED
-            && let Some(oldest) = self.ended_order.pop_front()
-        {
-            self.ended.remove(&oldest);
         }
     }
 }

@@ -7,12 +7,13 @@
 //! - [`recording`]: a room's commands, run again
 //! - [`ownership`]: what is written down of rooms, and who takes them over
 //! - [`replay`]: a room's game, run again from the tape that the room made
-//! - `ticker`: when steps are due
+//! - `ticker`: when steps are due; `load`: how busy that makes a worker
 //!
 //! Around it:
 //! - `grpc`: gateways' streams and matchers' calls come in, and are handed to a worker
 //! - `host`: which rooms there are, on which worker
 //! - `worker`: steps many rooms, speaks for them to gateways
+//! - `spectators`: shows races to who has no seat, later, from their tapes
 //! - `results`: what becomes of a room that ended; `tapes`: its game, kept to be run again
 //! - [`config`], `meters`; [`build`], [`Syncd::serve`]: the service
 
@@ -28,13 +29,15 @@ mod delta;
 mod grpc;
 mod host;
 mod interest;
+mod load;
 mod meters;
 mod results;
 mod service;
+mod spectators;
 mod tapes;
 mod ticker;
 mod viewer;
 mod worker;
 
 pub use config::Config;
-pub use service::{Announce, Parts, Syncd, build, build_with};
+pub use service::{Announce, Failed, Parts, Syncd, build, build_with};

@@ -12,7 +12,10 @@ use crate::room::EndReason;
 pub(crate) struct Meters {
     pub(crate) rooms: Gauge,
     pub(crate) players: Gauge,
+    pub(crate) busy: Gauge,
     pub(crate) tick: Histogram,
+    pub(crate) inputs_late: Histogram,
+    pub(crate) client_bytes: Histogram,
     pub(crate) overruns: Counter,
     pub(crate) stalls: Counter,
     pub(crate) tapes_lost: Counter,
@@ -26,6 +29,18 @@ impl Meters {
     pub(crate) fn new() -> Self {
         describe_gauge!("syncd_rooms", "Rooms that this node runs");
         describe_gauge!("syncd_players", "Players present in them");
+        describe_gauge!(
+            "syncd_busy",
+            "Share of the time for its steps that the busiest worker uses"
+        );
+        describe_histogram!(
+            "syncd_input_late_seconds",
+            "How long after its tick a step of input came, of those that were late"
+        );
+        describe_histogram!(
+            "syncd_client_tick_bytes",
+            "Bytes of the body of one tick's snapshot for one player"
+        );
         describe_histogram!(
             "syncd_tick_seconds",
             "Time to step all rooms of a worker once"
@@ -58,7 +73,10 @@ impl Meters {
         Self {
             rooms: gauge!("syncd_rooms"),
             players: gauge!("syncd_players"),
+            busy: gauge!("syncd_busy"),
             tick: histogram!("syncd_tick_seconds"),
+            inputs_late: histogram!("syncd_input_late_seconds"),
+            client_bytes: histogram!("syncd_client_tick_bytes"),
             overruns: counter!("syncd_tick_overruns_total"),
             stalls: counter!("syncd_journal_stalls_total"),
             tapes_lost: counter!("syncd_tape_segments_lost_total"),
@@ -75,7 +93,8 @@ pub(crate) fn room_ended(reason: EndReason) {
     counter!("syncd_rooms_ended_total", "reason" => reason.as_str()).increment(1);
 }
 
-/// What became of a result: `recorded`, `already_there`, `lost`.
+/// What became of a result: `recorded`, `already_there`, `left` in the journal for whoever takes
+/// the room over, `lost`.
 pub(crate) fn result(outcome: &'static str) {
     counter!("syncd_results_total", "outcome" => outcome).increment(1);
 }
@@ -119,4 +138,27 @@ pub(crate) fn restored(took: std::time::Duration) {
 /// How long a room stood still while it was handed over.
 pub(crate) fn handed_over(took: std::time::Duration) {
     histogram!("syncd_room_handover_seconds").record(took.as_secs_f64());
+}
+
+/// What the stage counts.
+pub(crate) struct StageMeters {
+    pub(crate) watchers: Gauge,
+    pub(crate) shows: Gauge,
+    pub(crate) refused: Counter,
+}
+
+impl StageMeters {
+    pub(crate) fn new() -> Self {
+        describe_gauge!("syncd_watchers", "Who watches by this node without a seat");
+        describe_gauge!("syncd_shows", "Races that are run again for them");
+        describe_counter!(
+            "syncd_watches_refused_total",
+            "Wishes to watch that were refused"
+        );
+        Self {
+            watchers: gauge!("syncd_watchers"),
+            shows: gauge!("syncd_shows"),
+            refused: counter!("syncd_watches_refused_total"),
+        }
+    }
 }

@@ -11,7 +11,8 @@ use protocol::id::Tick;
 use protocol::snapshot::{Schema, View};
 
 use crate::game::{
-    DIGEST, Game, GameEvent, GameKind, RestoreError, SeatInput, SeatResult, Setup, digest,
+    DIGEST, Departure, Game, GameEvent, GameKind, RestoreError, Seat, SeatInput, SeatResult, Setup,
+    digest,
 };
 use crate::games::Games;
 use crate::room::{Happening, Segment};
@@ -32,11 +33,15 @@ pub enum ReplayError {
     },
 }
 
+/// Told who comes and, with a departure, who goes, and what is told so far.
+pub(crate) type Moved<'a> = dyn FnMut(&Setup, &mut Vec<GameEvent>, Seat, Option<Departure>) + 'a;
+
 /// A game that is run again.
 pub struct Replay {
     kind: GameKind,
     schema: Schema,
     setup: Setup,
+    watch_delay: Option<u32>,
     game: Box<dyn Game>,
     inputs: Vec<SeatInput>,
     tick: Tick,
@@ -70,6 +75,7 @@ impl Replay {
             game: (kind.create)(&setup).map_err(RestoreError::from)?,
             inputs: vec![SeatInput::default(); setup.seats.len()],
             setup,
+            watch_delay: opening.watch_delay,
             tick: Tick(0),
             until: Tick(0),
             is_whole: false,
@@ -116,6 +122,11 @@ impl Replay {
     /// Goes one tick on and adds what the game tells to `events`. `false`: the tape reaches no
     /// further, so far at least.
     pub fn step(&mut self, events: &mut Vec<GameEvent>) -> bool {
+        self.step_with(events, &mut |_, _, _, _| {})
+    }
+
+    /// The same, and tells `moved` of presence.
+    pub(crate) fn step_with(&mut self, events: &mut Vec<GameEvent>, moved: &mut Moved<'_>) -> bool {
         if self.tick >= self.until {
             return false;
         }
@@ -123,7 +134,7 @@ impl Replay {
             && *at <= self.tick
             && let Some((_, happening)) = self.happenings.pop_front()
         {
-            self.take(happening, events);
+            self.take(happening, events, moved);
         }
         self.tick.0 += 1;
         self.game.step(&self.inputs, events);
@@ -136,16 +147,18 @@ impl Replay {
         true
     }
 
-    fn take(&mut self, happening: Happening, events: &mut Vec<GameEvent>) {
+    fn take(&mut self, happening: Happening, events: &mut Vec<GameEvent>, moved: &mut Moved<'_>) {
         match happening {
             Happening::Input { seat, bits } => self.inputs[seat.index()].bits = bits,
             Happening::Join { seat } => {
                 self.inputs[seat.index()].present = true;
                 self.game.join(seat);
+                moved(&self.setup, events, seat, None);
             }
             Happening::Leave { seat, departure } => {
                 self.inputs[seat.index()].present = false;
                 self.game.leave(seat, departure);
+                moved(&self.setup, events, seat, Some(departure));
             }
             Happening::Say { from, to, data } => {
                 // What the game refused then it refuses now, to nobody.
@@ -183,6 +196,21 @@ impl Replay {
     /// What the game was made from: its seats.
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Bits of one step of a player's input.
+    pub(crate) fn input_bits(&self) -> u8 {
+        self.kind.input_bits
+    }
+
+    /// As [`crate::room::RoomSetup::watch_delay`].
+    pub fn watch_delay(&self) -> Option<u32> {
+        self.watch_delay
+    }
+
+    /// Which seats have somebody, now.
+    pub fn present(&self) -> Vec<bool> {
+        self.inputs.iter().map(|input| input.present).collect()
     }
 
     /// What a client must know before the first view, as [`Game::setup`].

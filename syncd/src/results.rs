@@ -1,28 +1,37 @@
 //! What becomes of a room that ended: its result is recorded once, then the matchers are told.
 //!
-//! Recording is idempotent by match, so that it is repeated while the store fails, for a bounded
-//! time. One result after the other: a store that fails, fails for all. Each has its own
-//! deadline from the moment that its room ended, so that a backlog is not waited for in turn.
+//! Recording is idempotent by match, so that it is repeated until it is done, for as long as the
+//! process lives. Results are tried side by side: one that the store does not take is in nobody's
+//! way. Until its result is recorded a room keeps its place in the store and its last checkpoint
+//! in the journal; if the node goes before that, whoever takes the room over records it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
-use engine::{MatchResult, Recorded, Results};
+use engine::{EngineError, MatchResult, Recorded, Results};
 use protocol::id::{MatchId, RoomId};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
 use crate::meters;
 use crate::room::EndReason;
+
+/// Calls to the store at once.
+const AT_ONCE: usize = 16;
 
 /// Longest that one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Shortest and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// A node that stops tries for so long what is not recorded by then.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// A room that ended.
 #[derive(Debug)]
@@ -32,55 +41,123 @@ pub(crate) struct Ending {
     pub(crate) reason: EndReason,
     /// None unless the game was finished.
     pub(crate) result: Option<MatchResult>,
-    pub(crate) at: Instant,
 }
 
-/// Records results until every sender is gone and the queue is empty.
+/// Records results until every sender is gone and all are recorded, or for a moment after `stop`.
 pub(crate) struct Recorder {
     pub(crate) host: Arc<Host>,
     pub(crate) results: Arc<dyn Results>,
-    pub(crate) record_for: Duration,
+    /// Most results that wait for the store here. Over it ended rooms keep their places, so that
+    /// the node takes fewer new ones.
+    pub(crate) waiting: usize,
     pub(crate) endings: mpsc::Receiver<Ending>,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Recorder {
     pub(crate) async fn run(mut self) {
-        while let Some(ending) = self.endings.recv().await {
-            if let Some(result) = &ending.result {
-                self.record(result, ending.at + self.record_for).await;
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let give_up = CancellationToken::new();
+        let mut work: JoinSet<(Ending, bool)> = JoinSet::new();
+        let stopped = {
+            let stop = self.stop.clone();
+            async move {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_TRY).await;
             }
-            meters::room_ended(ending.reason);
-            tracing::info!(
-                room = %ending.room,
-                match_id = %ending.match_id,
-                reason = ending.reason.as_str(),
-                "room ended"
-            );
-            self.host.tell_ended(&ending);
+        };
+        tokio::pin!(stopped);
+        let mut is_open = true;
+        while is_open || !work.is_empty() {
+            tokio::select! {
+                ending = self.endings.recv(), if is_open && work.len() < self.waiting => match ending {
+                    Some(ending) => {
+                        let (results, slots) = (self.results.clone(), slots.clone());
+                        let give_up = give_up.clone();
+                        work.spawn(async move {
+                            let recording = record(&*results, &slots, &ending);
+                            let done = give_up.run_until_cancelled(recording).await.is_some();
+                            (ending, done)
+                        });
+                    }
+                    None => is_open = false,
+                },
+                Some(done) = work.join_next() => match done {
+                    Ok((ending, true)) => self.tell(&ending),
+                    Ok((ending, false)) => self.leave(&ending),
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => return, // the runtime is going down
+                    },
+                },
+                () = &mut stopped, if !give_up.is_cancelled() => give_up.cancel(),
+            }
         }
     }
 
-    async fn record(&self, result: &MatchResult, deadline: Instant) {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-        loop {
-            let attempt = self.results.record(result);
-            match timeout_at(Instant::now() + ATTEMPT, attempt).await {
-                Ok(Ok(Recorded::New)) => return meters::result("recorded"),
-                Ok(Ok(Recorded::AlreadyThere)) => return meters::result("already_there"),
-                Ok(Err(error)) => {
-                    let error = Chain(&error);
-                    tracing::warn!(match_id = %result.match_id, %error, "result not recorded");
-                }
-                Err(_) => tracing::warn!(match_id = %result.match_id, "recording timed out"),
-            }
-            let wait = backoff.next();
-            if Instant::now() + wait >= deadline {
-                meters::result("lost");
-                // The whole result, so that an operator can enter it by hand.
-                tracing::error!(room = %result.room, ?result, "a result is given up");
-                return;
-            }
-            tokio::time::sleep(wait).await;
+    fn tell(&self, ending: &Ending) {
+        meters::room_ended(ending.reason);
+        tracing::info!(
+            room = %ending.room,
+            match_id = %ending.match_id,
+            reason = ending.reason.as_str(),
+            "room ended"
+        );
+        self.host.tell_ended(ending);
+    }
+
+    /// The process ends, and the store did not take the result.
+    fn leave(&self, ending: &Ending) {
+        if self.host.tenure().is_some() {
+            meters::result("left");
+            tracing::warn!(
+                room = %ending.room,
+                match_id = %ending.match_id,
+                "a result is not recorded; whoever takes the room over records it"
+            );
+        } else {
+            give_up(ending);
         }
+    }
+}
+
+/// Comes back when the result is recorded, or never can be.
+async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
+    let Some(result) = &ending.result else {
+        return;
+    };
+    let match_id = result.match_id;
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut told = false;
+    loop {
+        // Held for one attempt: those that fail leave the way to the others.
+        let slot = slots.acquire().await;
+        let answer = timeout(ATTEMPT, results.record(result)).await;
+        drop(slot);
+        let error = match answer {
+            Ok(Ok(Recorded::New)) => return meters::result("recorded"),
+            Ok(Ok(Recorded::AlreadyThere)) => return meters::result("already_there"),
+            // Repeating would not help.
+            Ok(Err(error @ EngineError::TooLarge { .. })) => {
+                tracing::error!(%match_id, error = %Chain(&error), "a result cannot be recorded");
+                return give_up(ending);
+            }
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Err(_) => format!("no answer within {ATTEMPT:?}"),
+        };
+        if std::mem::replace(&mut told, true) {
+            tracing::debug!(%match_id, error, "result still not recorded");
+        } else {
+            tracing::warn!(%match_id, error, "result not recorded yet; it is tried again");
+        }
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+/// The whole result goes to the log, so that an operator can enter it by hand.
+fn give_up(ending: &Ending) {
+    meters::result("lost");
+    if let Some(result) = &ending.result {
+        tracing::error!(room = %result.room, ?result, "a result is given up");
     }
 }

@@ -33,7 +33,7 @@ mod member;
 mod output;
 mod say;
 mod tape;
-mod tell;
+pub(crate) mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub struct RoomSetup {
     pub mode: String,
     /// Players, seed and settings.
     pub game: Setup,
+    /// Ticks from what happens to when whoever watches is shown it; `None`: nobody may watch.
+    pub watch_delay: Option<u32>,
     /// How it runs.
     pub rules: Rules,
 }
@@ -246,6 +248,13 @@ impl Room {
         self.members.iter().filter(present).count()
     }
 
+    /// How many ticks late the inputs of the last step came, of those that were late.
+    pub(crate) fn late_inputs(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.members
+            .iter_mut()
+            .filter_map(|member| member.late.take())
+    }
+
     /// Why it is gone, once it is: drop it then.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
@@ -400,7 +409,7 @@ impl Room {
         tell::state(&tell::RoomState {
             room: self.setup.room,
             game: self.kind.name,
-            seat,
+            seat: Some(seat),
             tick: self.tick,
             tick_hz: TICK_HZ,
             snapshot_every: self.setup.rules.snapshot_every,
@@ -408,7 +417,8 @@ impl Room {
             schema: &self.schema,
             setup: self.game.setup(),
             seats: tell::seats(&self.setup.game.seats, &present),
-            processed: self.members[seat.index()].processed(),
+            processed: Some(self.members[seat.index()].processed()),
+            watch: None,
             result,
         })
     }

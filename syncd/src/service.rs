@@ -1,6 +1,6 @@
 //! The service: built from its parts, then served until it is drained.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chassis::drain::Drain;
@@ -8,7 +8,7 @@ use chassis::readiness::{Condition, Readiness};
 use chassis::telemetry::Chain;
 use engine::leases::keeper::LeaseConfig;
 use engine::{Engine, Segment};
-use protocol::id::{Channel, Generation, RoomId};
+use protocol::id::{Channel, Generation, NodeId, RoomId};
 use rpc::origin::OriginIdentity;
 use rpc::pb::rooms_server::RoomsServer;
 use rpc::transport::{Incoming, Names};
@@ -21,11 +21,12 @@ use tonic::service::Routes;
 use crate::config::Config;
 use crate::games::Games;
 use crate::grpc::{Gateways, RoomsService};
-use crate::host::{Host, HostParts};
+use crate::host::{Host, HostParts, LoadLimits};
 use crate::ownership::handover::Handover;
 use crate::ownership::tenure::{Over, Tenure, say_over};
 use crate::ownership::term::{Announcement, Terms};
 use crate::results::{Ending, Recorder};
+use crate::spectators::{self, Limits, Stage, StageParts};
 use crate::tapes;
 use crate::worker::{Mail, Worker};
 
@@ -58,6 +59,35 @@ pub struct Announce {
     pub lease: LeaseConfig,
 }
 
+/// Why a syncd ended that was not told to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// A task of it died; the log says why.
+    #[error("a part of syncd ended; the log says why")]
+    Task,
+    /// Another process has the name.
+    #[error(
+        "`syncd.node` is {node}, and a syncd of that name is alive at {endpoint}: give this one \
+         a name that no other has, or stop that one first"
+    )]
+    NameTaken {
+        /// The name.
+        node: NodeId,
+        /// Where the other is.
+        endpoint: String,
+    },
+    /// A later process has taken the name.
+    #[error(
+        "`syncd.node` is {node}, and a later process has the lease of that name, or had it within \
+         the last hour: give each syncd a name of its own, and look whether this machine's clock \
+         was set back"
+    )]
+    Replaced {
+        /// The name.
+        node: NodeId,
+    },
+}
+
 /// A syncd that is ready to serve.
 pub struct Syncd {
     config: Config,
@@ -67,6 +97,7 @@ pub struct Syncd {
     ready: Condition,
     mailboxes: Vec<mpsc::Receiver<Mail>>,
     pieces: mpsc::Receiver<(RoomId, Segment)>,
+    to_stage: mpsc::Receiver<spectators::Mail>,
     outliving: Option<Outliving>,
     names: Names,
 }
@@ -118,8 +149,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         .map(|_| mpsc::channel(config.mailbox.get()))
         .unzip();
     let (tapes, pieces) = mpsc::channel(tapes::WAITING);
+    let (stage, to_stage) = mpsc::channel(config.mailbox.get());
     let host = Host::new(HostParts {
         tapes,
+        stage,
         node: config.node.clone(),
         generation: Generation(chassis::clock::unix_ms()),
         tenure: outliving.as_ref().map(|outliving| outliving.tenure.clone()),
@@ -127,6 +160,10 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         games,
         rules: config.rules(),
         capacity: config.capacity.get(),
+        limits: LoadLimits {
+            begin: config.max_load,
+            rescue: config.rescue_load,
+        },
         mailboxes: senders,
     });
     Syncd {
@@ -137,15 +174,19 @@ pub fn build_with(parts: Parts, games: Games) -> Syncd {
         drain,
         mailboxes,
         pieces,
+        to_stage,
         outliving,
         names,
     }
 }
 
 impl Syncd {
-    /// Serves until the drain has begun and every room has ended, or the drain's deadline. If one
-    /// of its tasks dies it begins the drain itself, and waits for no room.
-    pub async fn serve(self, incoming: Incoming) {
+    /// Serves until the drain has begun and every room has ended, with its result recorded, or the
+    /// drain's deadline. If one of its tasks dies it begins the drain itself, and waits for no room.
+    ///
+    /// # Errors
+    /// [`Failed`] if it ended by itself.
+    pub async fn serve(self, incoming: Incoming) -> Result<(), Failed> {
         let _guard = self.drain.guard();
         let stop = CancellationToken::new();
         let routes = self.routes(&stop);
@@ -155,7 +196,8 @@ impl Syncd {
             self.config.drain_deadline,
         );
         let (drain, names) = (self.drain.clone(), self.names.clone());
-        let tasks = self.start(&stop);
+        let failed = Arc::<OnceLock<Failed>>::default();
+        let tasks = self.start(&stop, &failed);
 
         ready.ready();
         let drained = async {
@@ -170,15 +212,17 @@ impl Syncd {
                     () = async { giving.as_ref().expect("checked").clone().run().await },
                         if giving.is_some() => host.emptied().await,
                 }
+                host.all_told().await;
             };
             let emptied = tokio::time::timeout(deadline, emptied).await;
             // What gateways are told last is on its way.
             tokio::time::sleep(FAREWELL).await;
             if emptied.is_err() {
-                let rooms = host.load().rooms;
+                let (rooms, results) = (host.load().rooms, host.untold());
                 tracing::warn!(
                     rooms,
-                    "rooms were still open when the drain's deadline passed"
+                    results,
+                    "rooms were still open, or results not recorded, when the drain's deadline passed"
                 );
             }
         };
@@ -194,18 +238,24 @@ impl Syncd {
         if let Err(error) = served {
             tracing::error!(error = %Chain(&error), "syncd does not serve any more");
         }
-        if !drain.is_draining() {
+        let has_failed = !drain.is_draining();
+        if has_failed {
             // Rooms of a worker that is gone stand still: better that the process ends, so that
             // its matches count as lost and new ones go elsewhere.
             ready.unready("a task of it failed");
             tracing::error!("syncd failed; the process ends");
             drain.begin();
         }
-        // Workers first, which lets go of the recorder, which writes what it has.
+        // Workers first, which lets go of the recorder, which tries for a moment what it has.
         stop.cancel();
         for task in tasks {
             // One that panicked has said so.
             let _ = task.await;
+        }
+        match failed.get() {
+            Some(failed) => Err(failed.clone()),
+            None if has_failed => Err(Failed::Task),
+            None => Ok(()),
         }
     }
 
@@ -230,7 +280,11 @@ impl Syncd {
             .add_service(RoomsServer::new(rooms))
     }
 
-    fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    fn start(
+        self,
+        stop: &CancellationToken,
+        failed: &Arc<OnceLock<Failed>>,
+    ) -> Vec<JoinHandle<()>> {
         let drain = self.drain;
         let (endings, ended) = mpsc::channel::<Ending>(self.config.capacity.get());
         let outliving = self.outliving;
@@ -255,11 +309,23 @@ impl Syncd {
             .collect();
         let recorder = Recorder {
             host: self.host.clone(),
-            results: self.engine.results,
-            record_for: self.config.record_for,
+            results: self.engine.results.clone(),
+            waiting: self.config.capacity.get(),
             endings: ended,
+            stop: stop.clone(),
         };
         tasks.push(spawn_vital(&drain, "recorder", stop, recorder.run()));
+        let stage = Stage::new(StageParts {
+            host: self.host.clone(),
+            engine: self.engine.clone(),
+            mailbox: self.to_stage,
+            limits: Limits {
+                watchers: self.config.watchers,
+                shows: self.config.shows,
+            },
+        });
+        // Races go on without it.
+        drain.spawn("stage", stage.run(stop.clone()));
         let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);
         let until = stop.clone();
         drain.spawn("tapes", async move {
@@ -283,6 +349,7 @@ impl Syncd {
                 tenure,
                 announcement,
                 ready,
+                failed: failed.clone(),
             };
             tasks.push(spawn_vital(&drain, "terms", stop, terms.run(stop.clone())));
         }

@@ -1,11 +1,13 @@
 //! The task that keeps tapes: what games took in, to be run again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
 use engine::{Segment, Tapes};
+use futures_util::{StreamExt, stream};
 use protocol::id::RoomId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -17,31 +19,62 @@ pub(crate) const WAITING: usize = 16 * 1024;
 const ATTEMPT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Rooms that are written at once.
+const AT_ONCE: usize = 128;
+
+/// Pieces that come within this time are written together.
+const GATHER: Duration = Duration::from_millis(250);
+
 /// Keeps what comes until every sender is gone.
 pub(crate) async fn keep(
     tapes: Arc<dyn Tapes>,
     mut pieces: mpsc::Receiver<(RoomId, Segment)>,
     keep_for: Duration,
 ) {
-    while let Some((room, segment)) = pieces.recv().await {
+    let mut batch = Vec::new();
+    while pieces.recv_many(&mut batch, WAITING).await > 0 {
         if keep_for.is_zero() {
+            batch.clear();
             continue;
         }
-        let began = Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        loop {
-            match timeout(ATTEMPT, tapes.append(room, &segment, keep_for)).await {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => {
-                    tracing::debug!(%room, error = %Chain(&error), "a piece of a tape is not kept yet");
-                }
-                Err(_) => tracing::debug!(%room, "keeping a piece of a tape timed out"),
-            }
-            if began.elapsed() >= PATIENCE {
-                tracing::warn!(%room, "a piece of a tape is given up; the tape has a hole");
-                break;
-            }
-            tokio::time::sleep(backoff.next()).await;
+        tokio::time::sleep(GATHER).await;
+        while let Ok(piece) = pieces.try_recv() {
+            batch.push(piece);
         }
+        let mut rooms: BTreeMap<RoomId, Vec<Segment>> = BTreeMap::new();
+        for (room, segment) in batch.drain(..) {
+            rooms.entry(room).or_default().push(segment);
+        }
+        // A room's in order, all rooms' at once, so many of them: over one connection they go in
+        // a few writes.
+        stream::iter(rooms)
+            .for_each_concurrent(AT_ONCE, |(room, segments)| {
+                let tapes = &*tapes;
+                async move {
+                    for segment in &segments {
+                        keep_one(tapes, room, segment, keep_for).await;
+                    }
+                }
+            })
+            .await;
+    }
+}
+
+async fn keep_one(tapes: &dyn Tapes, room: RoomId, segment: &Segment, keep_for: Duration) {
+    let began = Instant::now();
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    loop {
+        match timeout(ATTEMPT, tapes.append(room, segment, keep_for)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(%room, error = %Chain(&error), "a piece of a tape is not kept yet");
+            }
+            Err(_) => tracing::debug!(%room, "keeping a piece of a tape timed out"),
+        }
+        if began.elapsed() >= PATIENCE {
+            tracing::warn!(%room, "a piece of a tape is given up; the tape has a hole");
+            return;
+        }
+        tokio::time::sleep(backoff.next()).await;
     }
 }

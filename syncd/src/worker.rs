@@ -24,15 +24,15 @@ pub(crate) use attach::room_unknown;
 
 use crate::game::Seat;
 use crate::host::{Host, WorkerIndex};
+use crate::load::Load;
 use crate::meters::Meters;
 use crate::ownership::writer::Journal;
 use crate::results::Ending;
-use crate::room::{Command, Output, Room};
+use crate::room::{Command, Output, Room, TICK_HZ};
 use crate::ticker::Ticker;
 use deliver::deliver;
 use hosted::Hosted;
-use lines::Lines;
-pub(crate) use lines::Link;
+pub(crate) use lines::{Lines, Link};
 pub(crate) use survive::Frozen;
 use survive::Survival;
 
@@ -88,6 +88,7 @@ pub(crate) struct Worker {
     endings: mpsc::Sender<Ending>,
     meters: Meters,
     tick: u32,
+    load: Load,
     opened: u32,
     rooms: BTreeMap<RoomId, Hosted>,
     /// Where a session is attached. Never iterated.
@@ -118,6 +119,7 @@ impl Worker {
             endings,
             meters: Meters::new(),
             tick: 0,
+            load: Load::default(),
             opened: 0,
             rooms: BTreeMap::new(),
             sessions: HashMap::new(),
@@ -141,7 +143,8 @@ impl Worker {
                     continue;
                 }
             }
-            let due = ticker.due(Instant::now());
+            let began = Instant::now();
+            let due = ticker.due(began);
             if due.skipped > 0 {
                 self.meters.overruns.increment(u64::from(due.skipped));
             }
@@ -157,6 +160,8 @@ impl Worker {
                 self.meters.tick.record(start.elapsed());
             }
             self.lines.send();
+            self.load
+                .note(began.elapsed(), due.steps + due.skipped, self.rooms.len());
             self.publish();
         }
     }
@@ -227,6 +232,10 @@ impl Worker {
                 continue;
             }
             hosted.step(&mut outputs);
+            for ticks in hosted.room.late_inputs() {
+                let late = f64::from(ticks) / f64::from(TICK_HZ);
+                self.meters.inputs_late.record(late);
+            }
             for output in outputs.drain(..) {
                 if let Output::Segment { until, bytes } = output {
                     self.segments.push_back((*id, Segment { until, bytes }));
@@ -268,13 +277,19 @@ impl Worker {
             }
         }
         for id in gone {
-            if let Some(hosted) = self.rooms.remove(&id) {
-                for (_, session) in hosted.attached.into_iter().flatten() {
-                    self.sessions.remove(&session);
-                }
-            }
+            let hosted = self.rooms.remove(&id);
             if let Some(survival) = &mut self.survival {
+                if let Some(hosted) = hosted.as_ref().filter(|hosted| !hosted.has_failed()) {
+                    survival.park(&hosted.room);
+                }
                 survival.rest(id);
+            }
+            for (_, session) in hosted
+                .into_iter()
+                .flat_map(|hosted| hosted.attached)
+                .flatten()
+            {
+                self.sessions.remove(&session);
             }
             self.host.close(id);
         }
@@ -294,7 +309,9 @@ impl Worker {
         let rooms = self.rooms.values();
         let players = rooms.map(|hosted| hosted.room.present()).sum();
         self.host.set_players(self.index, players);
+        self.host.set_load(self.index, self.load);
         let load = self.host.load();
+        self.meters.busy.set(f64::from(load.busy) / 1_000.0);
         self.meters.rooms.set(load.rooms);
         self.meters.players.set(load.players);
     }

@@ -16,11 +16,19 @@ mod adopt;
 mod attach;
 #[path = "it/forms.rs"]
 mod forms;
+#[path = "it/names.rs"]
+mod names;
 #[path = "it/race.rs"]
 mod race;
 #[path = "it/relay.rs"]
 mod relay;
+#[path = "it/results.rs"]
+mod results;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/silence.rs"]
+mod silence;
 #[path = "it/survive.rs"]
 mod survive;
+#[path = "it/watch.rs"]
+mod watch;

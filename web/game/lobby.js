@@ -63,6 +63,12 @@ export class Lobby extends EventTarget {
     this.#client.joinQueue(this.#mode);
   }
 
+  /** Watches a room without a seat in it, connecting first if need be. */
+  watch(room) {
+    this.#stage('connecting');
+    this.#client.watchRoom(room);
+  }
+
   /** Looks whether there is a queue or a race to go on with, as after a reload. */
   resume() {
     this.#stage('connecting');
@@ -119,7 +125,7 @@ export class Lobby extends EventTarget {
       this.#joinRoom(state.match);
     } else if (state?.queue) {
       this.#handleQueue({ mode: state.queue.mode, waiting_ms: state.queue.waiting_ms, size: 0 });
-    } else if (!recovered && !this.#wanted && this.stage === 'connecting') {
+    } else if (!recovered && !this.#wanted && this.stage === 'connecting' && !this.#client.isWatching) {
       this.#stage('lobby');
     }
   }
@@ -178,6 +184,8 @@ export class Lobby extends EventTarget {
       this.#fail(error.message);
     } else if (error.re === 'room.join' && wait == null) {
       if (!this.race?.result) this.#fail(this.race ? WORDS.gone : `The race cannot be joined: ${error.message}`);
+    } else if (error.re === 'room.watch' && wait == null) {
+      this.#fail(`The race cannot be watched: ${error.message}`);
     } else if (error.re !== 'hello') {
       // What is wrong with a hello the client mends, or the close that follows says it.
       this.error = error.message;

@@ -14,6 +14,8 @@ const CLIENT = 'pixelrush-web/0.1';
 const TEXT_EVERY = 100;
 
 const query = new URLSearchParams(location.search);
+/** A room to watch rather than to play. */
+const watched = query.get('watch');
 const device = deviceId(query.get('player') ?? '');
 const screens = new Screens();
 const client = new Client({ addresses: addresses(), login, client: CLIENT });
@@ -37,7 +39,10 @@ start();
 
 function start() {
   screens.name.value = rememberedName();
-  if (wasPlaying() && rememberedName() !== '') {
+  if (watched !== null) {
+    lobby.watch(watched);
+    void client.start();
+  } else if (wasPlaying() && rememberedName() !== '') {
     lobby.resume();
     void client.start();
   }
@@ -53,7 +58,7 @@ function addresses() {
 }
 
 async function login() {
-  const guest = { device, name: rememberedName() };
+  const guest = { device, name: rememberedName() || 'Watcher' };
   playedAs = guest.name;
   return (await loginGuest('', guest)).token;
 }
@@ -105,11 +110,12 @@ function showLobby() {
   screens.showNameRefused(lobby.nameRefused);
   if (phase === 'lobby' && client.state === 'live') screens.hideLost();
   screens.showQueue(lobby.queue);
-  rememberPlaying(phase !== 'lobby' && phase !== 'result');
-  controls.enabled = phase === 'countdown' || phase === 'racing';
+  const plays = race?.seat !== -1;
+  if (plays) rememberPlaying(phase !== 'lobby' && phase !== 'result');
+  controls.enabled = plays && (phase === 'countdown' || phase === 'racing');
   if (phase === 'result' && race) screens.showResult(race.result, race.seat, race.tickHz);
   // Steps flow until the race is over: acknowledgements of snapshots ride on them.
-  const room = race && !race.result ? race.room : '';
+  const room = race && plays && !race.result ? race.room : '';
   if (room === pumping) return;
   pumping = room;
   if (race && room) pump.start(race.tickHz);

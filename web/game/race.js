@@ -64,7 +64,8 @@ export class Race {
    * @param {boolean} recovered whether the same history goes on
    */
   handleAttached(attached, recovered) {
-    this.seat = attached.seat;
+    // Who watches has none.
+    this.seat = attached.seat ?? -1;
     this.seats = new Map(attached.seats.map((seat) => [seat.seat, seat]));
     // The event that told the end may be of a history that is gone.
     this.result ??= attached.result ?? null;

@@ -40,7 +40,7 @@ export class Renderer {
   draw(race, now) {
     this.#fit(race.track);
     const cars = race.shown(now);
-    const own = cars.find((car) => car.seat === race.seat) ?? cars[0];
+    const own = cars.find((car) => car.seat === race.seat) ?? cars.find((car) => car.place === 1) ?? cars[0];
     if (own) this.#camera = { x: own.x, y: own.y };
     this.#drawTrack();
     for (const car of cars) if (car !== own) this.#drawCar(race, car);

@@ -51,6 +51,8 @@ export class Client {
   #queue = null;
   /** @type {string | null} a room asked for before there is a session */
   #room = null;
+  /** @type {{room: string, delayMs?: number} | null} what is watched in place of a room of one's own */
+  #watched = null;
   /** @type {SnapshotDecoder | null} */
   #decoder = null;
   /** When to ask again, by what was refused: at most one timer each. */
@@ -82,6 +84,11 @@ export class Client {
   /** Whether the room answers now. */
   get isInRoom() {
     return this.#session?.isInRoom ?? false;
+  }
+
+  /** Whether a room is watched, or asked for. */
+  get isWatching() {
+    return this.#watched !== null;
   }
 
   /** The address in use or tried next. */
@@ -118,6 +125,7 @@ export class Client {
     };
     this.#session = new Session(config, token, this.#random);
     if (this.#room !== null) this.#session.joinRoom(this.#room);
+    if (this.#watched) this.#session.watchRoom(this.#watched.room, this.#watched.delayMs);
     this.#drive();
   }
 
@@ -160,13 +168,28 @@ export class Client {
     // A resume brings the room back by itself.
     if (ticket === this.#room) return;
     this.#room = ticket;
+    this.#watched = null;
     this.#session?.joinRoom(ticket);
     this.#drive();
   }
 
-  /** Leaves the room for good. */
-  leaveRoom() {
+  /**
+   * Watches a room without a seat in it: some seconds behind while it runs, from its start once it
+   * is over. States and events come as for who plays, without a `seat`; it goes on through
+   * reconnects until the room is over or {@link leaveRoom}.
+   * @param {string} room
+   * @param {{delayMs?: number}} [options] how far behind, if that is to be more than it has to be
+   */
+  watchRoom(room, { delayMs } = {}) {
     this.#room = null;
+    this.#watched = { room, delayMs };
+    this.#session?.watchRoom(room, delayMs);
+    this.#drive();
+  }
+
+  /** Leaves the room for good, or watches no more. */
+  leaveRoom() {
+    this.#room = this.#watched = null;
     this.#decoder = null;
     this.#session?.leaveRoom();
     this.#drive();
@@ -345,7 +368,7 @@ export class Client {
 
   /** The session knows whether a close was of the room that is wanted, or of one before. */
   #forgetRoom() {
-    if (!this.#session?.wantsRoom) this.#room = this.#decoder = null;
+    if (!this.#session?.wantsRoom) this.#room = this.#watched = this.#decoder = null;
   }
 
   /** A `queue.join` may have been lost with a connection; joining twice keeps the place. */
@@ -357,17 +380,19 @@ export class Client {
 
   /** What may be tried again is, if the player still wants it by then. */
   #handleRefused({ re, retry_after_ms: retryAfter }) {
-    if (re !== 'queue.join' && re !== 'room.join') return;
+    if (!['queue.join', 'room.join', 'room.watch'].includes(re)) return;
     clearTimeout(this.#retries.get(re));
     if (retryAfter != null) this.#retries.set(re, setTimeout(() => this.#askAgain(re), retryAfter));
     else if (re === 'queue.join') this.#queue = null;
     else this.#forgetRoom();
   }
 
-  /** @param {"queue.join" | "room.join"} what */
+  /** @param {"queue.join" | "room.join" | "room.watch"} what */
   #askAgain(what) {
     if (what === 'room.join') {
       if (this.#room !== null) this.#session?.joinRoom(this.#room);
+    } else if (what === 'room.watch') {
+      if (this.#watched) this.#session?.watchRoom(this.#watched.room, this.#watched.delayMs);
     } else if (this.#queue) {
       this.#session?.joinQueue(this.#queue.mode, this.#queue.options);
     }

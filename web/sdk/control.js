@@ -122,6 +122,20 @@ export function roomSayMessage(data, to) {
   return JSON.stringify({ t: 'room.say', data, to });
 }
 
+/**
+ * Watches a room without a seat in it.
+ * @param {string} room
+ * @param {number} [delayMs] how much later, if that is more than the room's mode asks for
+ */
+export function roomWatchMessage(room, delayMs) {
+  return JSON.stringify({ t: 'room.watch', room, delay_ms: delayMs });
+}
+
+/** Watches no more. */
+export function roomUnwatchMessage() {
+  return JSON.stringify({ t: 'room.unwatch' });
+}
+
 /** What each type must have, with a test for each field; a name that ends in `?` may be absent. */
 const SHAPES = {
   welcome: {

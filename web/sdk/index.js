@@ -14,6 +14,8 @@ export {
   roomJoinMessage,
   roomLeaveMessage,
   roomSayMessage,
+  roomUnwatchMessage,
+  roomWatchMessage,
   SUBPROTOCOL,
   VERSION,
 } from './control.js';

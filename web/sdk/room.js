@@ -13,6 +13,8 @@ export class RoomPart {
   #limit;
   /** @type {string | null} ticket of the room to be in */
   ticket = null;
+  /** @type {string | null} what asks for the room to be watched; never with a ticket */
+  watch = null;
   /** Whether the room answers on the present connection. */
   attached = false;
   /** @type {InputWindow} */
@@ -28,6 +30,11 @@ export class RoomPart {
     this.#width = width;
     this.#limit = limit;
     this.inputs = new InputWindow(width, limit);
+  }
+
+  /** Whether there is a room to be in, or to watch. */
+  get wanted() {
+    return this.ticket !== null || this.watch !== null;
   }
 
   /** Tick of the newest snapshot since the room attached; 0 if there is none. */
@@ -96,7 +103,7 @@ export class RoomPart {
    * @returns {InputRange | null} inputs that are given up
    */
   close() {
-    this.ticket = null;
+    this.ticket = this.watch = null;
     this.attached = false;
     this.#snapshots = [];
     return this.#dropInputs();

@@ -10,8 +10,7 @@ import { CloseCode, Retry } from './close.js';
 import { DEFAULTS, firstPaces, paces } from './config.js';
 import {
   helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
-  roomLeaveMessage,
-  roomSayMessage,
+  roomLeaveMessage, roomSayMessage, roomUnwatchMessage, roomWatchMessage,
 } from './control.js';
 import { Cursor } from './cursor.js';
 import { decodeFrame, encodeFrame } from './frame.js';
@@ -102,7 +101,7 @@ export class Session {
 
   /** Whether a room is wanted: one was asked for and is neither left, refused nor over. */
   get wantsRoom() {
-    return this.#room.ticket !== null;
+    return this.#room.wanted;
   }
 
   /** Whether the player has left this `match` of a state, and the server may not know yet. */
@@ -128,6 +127,8 @@ export class Session {
     if (this.#state !== 'connecting') return;
     this.#state = 'greeting';
     this.#link = new Link(firstPaces(this.#config), this.#random, now);
+    // Who watches begins anew on each connection.
+    if (this.#room.ticket === null) this.#cursors.room.reset();
     const text = helloMessage({
       token: this.#resume === null ? this.#token : undefined,
       resume: this.#resume ?? undefined,
@@ -229,9 +230,23 @@ export class Session {
     this.#say(roomJoinMessage(ticket));
   }
 
-  /** Leaves the room for good; the word is not lost, as with {@link leaveQueue}. */
+  /**
+   * Watches a room without a seat in it, now and after every reconnect until it is over, or left.
+   * @param {string} room
+   * @param {number} [delayMs]
+   */
+  watchRoom(room, delayMs) {
+    const watch = roomWatchMessage(room, delayMs);
+    if (this.#room.watch !== watch) this.#closeRoom();
+    else if (this.#room.attached) return;
+    this.#room.watch = watch;
+    this.#say(watch);
+  }
+
+  /** Leaves the room for good; the word is not lost, as with {@link leaveQueue}. Or watches no more. */
   leaveRoom() {
-    const { ticket } = this.#room;
+    const { ticket, watch } = this.#room;
+    if (watch !== null) this.#say(roomUnwatchMessage());
     if (ticket !== null) this.#leaving.leaveRoom(ticket, this.#say(roomLeaveMessage()));
     this.#closeRoom();
     // A room that did not answer is not waited for any more; a connection still is.
@@ -254,7 +269,7 @@ export class Session {
    * @param {number} step
    */
   pushInput(step) {
-    if (this.wantsRoom) this.#tellGivenUp(this.#room.inputs.push(step));
+    if (this.#room.ticket !== null) this.#tellGivenUp(this.#room.inputs.push(step));
   }
 
   /**
@@ -354,6 +369,7 @@ export class Session {
     this.#link = new Link(paces(this.#config, welcome), this.#random, now);
     this.#link.setActive(now, this.wantsRoom);
     if (!this.wantsRoom) this.#restored(now);
+    if (this.#room.watch !== null) this.#say(this.#room.watch);
     this.#tell('welcome', { welcome });
   }
 
@@ -396,7 +412,8 @@ export class Session {
   }
 
   #handleRefusal(now, error) {
-    if (error.re === 'room.join' && error.retry_after_ms == null) this.#loseRoom(now);
+    const asked = this.#room.watch === null ? 'room.join' : 'room.watch';
+    if (error.re === asked && error.retry_after_ms == null) this.#loseRoom(now);
     this.#leaving.handleRefused(now, error);
     this.#tell('refused', { error });
   }

@@ -155,6 +155,19 @@ test('a room that may be entered later is asked for again', async () => {
   assert.equal(joins(), 2);
 });
 
+test('a room that may be watched later is asked for again', async () => {
+  const { client } = await welcomed();
+  client.watchRoom('rm_0000000000000007');
+  assert.ok(client.isWatching);
+  sockets[0].say({ t: 'error', code: 'watch_full', message: 'too many', re: 'room.watch', retry_after_ms: 500 });
+  const asked = () => sockets[0].sent.filter(({ t }) => t === 'room.watch').length;
+  assert.equal(asked(), 1);
+  pass(500);
+  assert.equal(asked(), 2);
+  sockets[0].say({ t: 'error', code: 'room_unknown', message: 'no such room', re: 'room.watch' });
+  assert.equal(client.isWatching, false);
+});
+
 test('one refusal is one timer, however many come', async () => {
   const { client } = await welcomed();
   client.joinQueue('race');

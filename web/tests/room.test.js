@@ -322,3 +322,44 @@ function toldTicks(session) {
 function textsOf(all) {
   return all.filter(({ type }) => type === 'text').map(({ text }) => JSON.parse(text));
 }
+
+/** The control messages that go out now. */
+function said(session, now) {
+  const texts = outputs(session, now).filter((output) => output.type === 'text');
+  return texts.map(({ text }) => JSON.parse(text)).filter(({ t }) => t !== 'hello');
+}
+
+test('who watches asks again on each connection, from nothing, and sends no input', () => {
+  const session = live(2);
+  session.watchRoom('rm_0000000000000007', 9_000);
+  const ask = { t: 'room.watch', room: 'rm_0000000000000007', delay_ms: 9_000 };
+  assert.deepEqual(said(session, 3), [ask]);
+  session.handleText(4, roomChannel(false));
+  session.handleBinary(5, snapshotFrame({ tick: 30 }));
+  session.pushInput(1);
+  session.flushInputs(6);
+  assert.deepEqual(framesOfKind(outputs(session, 6), 'input'), []);
+  assert.ok(session.isInRoom && told(session).includes('snapshot'));
+
+  session.handleClosed(10, null);
+  session.handleTimeout(11);
+  session.handleConnected(12);
+  const hello = helloOf(outputs(session, 12));
+  assert.deepEqual([hello.room, hello.have?.room], [undefined, undefined]);
+  session.handleText(13, WELCOME);
+  assert.deepEqual(said(session, 13), [ask]);
+  session.handleText(14, roomChannel(false, 10));
+  session.leaveRoom();
+  assert.deepEqual(said(session, 15), [{ t: 'room.unwatch' }]);
+  assert.equal(session.wantsRoom, false);
+});
+
+test('a watch that is refused is not asked for again, and a room of one\'s own stays', () => {
+  const refusal = (re) => JSON.stringify({ t: 'error', code: 'watch_forbidden', message: 'not to be watched', re });
+  const session = inRoom();
+  session.handleText(4, refusal('room.watch'));
+  assert.ok(session.wantsRoom);
+  session.watchRoom('rm_0000000000000007');
+  session.handleText(5, refusal('room.watch'));
+  assert.equal(session.wantsRoom, false);
+});

@@ -24,6 +24,8 @@ import {
   roomJoinMessage,
   roomLeaveMessage,
   roomSayMessage,
+  roomUnwatchMessage,
+  roomWatchMessage,
   SnapshotDecoder,
   SUBPROTOCOL,
   VERSION,
@@ -85,6 +87,8 @@ test('control messages that a client writes are those that the server reads', ()
     'room.join': ({ ticket }) => roomJoinMessage(ticket),
     'room.leave': roomLeaveMessage,
     'room.say': ({ data, to }) => roomSayMessage(data, to),
+    'room.watch': ({ room, delay_ms: delayMs }) => roomWatchMessage(room, delayMs),
+    'room.unwatch': roomUnwatchMessage,
   };
   const read = vectors.client_messages.filter(({ message }) => message);
   assert.ok(read.length > 0);

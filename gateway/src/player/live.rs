@@ -1,11 +1,13 @@
 //! A logged-in connection: which channels it has, and what goes where.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::attach::Claim;
 use protocol::control::{
-    ChannelAttached, ChannelLost, ClientMessage, ErrorCode, ErrorMessage, RoomJoin, ServerMessage,
+    ChannelAttached, ChannelLost, ClientMessage, ErrorCode, ErrorMessage, RoomJoin, RoomWatch,
+    ServerMessage,
 };
 use protocol::frame::Ack;
 use protocol::id::{Channel, Position, RoomId};
@@ -100,6 +102,33 @@ impl Live {
         Ok(())
     }
 
+    /// Attaches to a room in which the player has no seat.
+    fn watch_room(&mut self, edge: &Edge, watch: RoomWatch) {
+        self.leave_room(false);
+        let delay = Duration::from_millis(u64::from(watch.delay_ms.unwrap_or_default()));
+        let request = AttachRequest {
+            watch: Some(delay),
+            ..attach_request(self.claim, &self.identity, None, Some(watch.room))
+        };
+        let room = Binding::to_watch(request, self.registration.outbox().clone());
+        edge.upstream.attach(room.clone());
+        self.room = Some(room);
+    }
+
+    /// Whether there was something to watch.
+    pub(super) fn unwatch(&mut self) -> bool {
+        let watched = self.room.take_if(|room| room.is_watch());
+        if let Some(room) = &watched {
+            room.end(true);
+        }
+        watched.is_some()
+    }
+
+    /// The room in which the player has a seat.
+    fn own_room(&self) -> Option<&Arc<Binding>> {
+        self.room.as_ref().filter(|room| !room.is_watch())
+    }
+
     pub(super) fn handle_control(
         &mut self,
         edge: &Edge,
@@ -113,15 +142,20 @@ impl Live {
                 self.to_matcher("room.leave", text)
             }
             ClientMessage::RoomSay(_) => self.to_room("room.say", text),
+            ClientMessage::RoomWatch(watch) => {
+                self.watch_room(edge, watch);
+                Ok(())
+            }
             ClientMessage::QueueJoin(_) => self.to_matcher("queue.join", text),
             ClientMessage::QueueLeave(_) => self.to_matcher("queue.leave", text),
-            ClientMessage::Hello(_) => Ok(()), // the caller has answered it
+            // The caller has answered these.
+            ClientMessage::Hello(_) | ClientMessage::RoomUnwatch(_) => Ok(()),
         }
     }
 
     /// Passes a checked input frame on. Without a room it is late, and the room has reported it.
     pub(super) fn input(&self, frame: Bytes) {
-        if let Some(room) = &self.room {
+        if let Some(room) = self.own_room() {
             room.input(frame);
         }
     }
@@ -159,9 +193,9 @@ impl Live {
                 self.forget_room_if_over();
                 closed_by_us(channel, &reason)
             }
-            Item::Refused { channel, error } => {
+            Item::Refused { re, error } => {
                 self.forget_room_if_over();
-                return Message::text(refusal(channel, &error));
+                return Message::text(refusal(re, &error));
             }
         };
         Message::text(message.to_text())
@@ -177,7 +211,7 @@ impl Live {
     }
 
     fn to_room(&self, kind: &str, text: &str) -> Result<(), ErrorMessage> {
-        let Some(room) = self.room.as_ref().filter(|room| !room.is_over()) else {
+        let Some(room) = self.own_room().filter(|room| !room.is_over()) else {
             let text = "you are in no room; join one first";
             return Err(ErrorMessage::new(ErrorCode::NotInRoom, text).re(kind));
         };
@@ -229,20 +263,17 @@ fn attach_request(
         rating: identity.rating,
         mode: have.map_or(Attach::Fresh, Attach::Resume),
         room,
+        watch: None,
     }
 }
 
 /// The origin's error, with the message that it answers.
-fn refusal(channel: Channel, error: &str) -> String {
+fn refusal(re: &str, error: &str) -> String {
     let error = serde_json::from_str::<ErrorMessage>(error).unwrap_or_else(|_| {
         ErrorMessage::new(
             ErrorCode::Internal,
             "refused without a reason that can be read",
         )
     });
-    let error = match channel {
-        Channel::Room => error.re("room.join"),
-        Channel::Match => error.re("hello"),
-    };
-    ServerMessage::Error(error).to_text()
+    ServerMessage::Error(error.re(re)).to_text()
 }

@@ -60,6 +60,11 @@ impl Binding {
         Self::new(request, Some(named), outbox)
     }
 
+    /// The channel of the room in `request`, to be watched.
+    pub(crate) fn to_watch(request: AttachRequest, outbox: Arc<Outbox>) -> Arc<Self> {
+        Self::new(request, None, outbox)
+    }
+
     fn new(request: AttachRequest, named: Option<NodeId>, outbox: Arc<Outbox>) -> Arc<Self> {
         Arc::new(Self {
             request,
@@ -73,6 +78,20 @@ impl Binding {
         match self.request.room {
             Some(_) => Channel::Room,
             None => Channel::Match,
+        }
+    }
+
+    /// Whether it is of a room in which the player has no seat: any node can show it.
+    pub(crate) fn is_watch(&self) -> bool {
+        self.request.watch.is_some()
+    }
+
+    /// The message that asked for it.
+    pub(crate) fn asked_by(&self) -> &'static str {
+        match self.channel() {
+            Channel::Match => "hello",
+            Channel::Room if self.is_watch() => "room.watch",
+            Channel::Room => "room.join",
         }
     }
 
@@ -211,10 +230,10 @@ impl Binding {
         if std::mem::replace(&mut state.over, true) {
             return;
         }
-        let channel = self.channel();
         let error = serde_json::to_string(error).expect("an error has string keys only");
-        self.outbox.expect_nothing(channel);
-        self.outbox.reliable(Item::Refused { channel, error });
+        self.outbox.expect_nothing(self.channel());
+        let re = self.asked_by();
+        self.outbox.reliable(Item::Refused { re, error });
     }
 
     /// Tells the client that the channel is away for a while.

@@ -4,7 +4,7 @@
 //! the item was under way. What names a room reaches who is attached to that room, and what comes
 //! from a node that a connection is not attached to any more is dropped by its outbox.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -68,6 +68,12 @@ impl Attached {
     pub(super) fn take_if(&mut self, is_gone: impl Fn(&Binding) -> bool) -> Vec<Arc<Binding>> {
         let gone = self.bindings.extract_if(|_, binding| is_gone(binding));
         gone.map(|(_, binding)| binding).collect()
+    }
+
+    /// The rooms of those who are here.
+    pub(super) fn rooms(&self) -> BTreeSet<RoomId> {
+        let bindings = self.bindings.values();
+        bindings.filter_map(|binding| binding.room()).collect()
     }
 
     /// An earlier connection's attach can come into the queue after a later one's.
@@ -169,11 +175,12 @@ impl Attached {
         };
         let binding = binding.clone();
         self.remove(binding.session(), binding.attempt());
-        if self.rooms_move && self.channel == Channel::Room && is_unknown(&refused.error) {
+        let may_be_elsewhere = self.rooms_move || binding.is_watch();
+        if may_be_elsewhere && self.channel == Channel::Room && is_unknown(&refused.error) {
             return Delivered::Unknown(binding);
         }
         let item = Item::Refused {
-            channel: self.channel,
+            re: binding.asked_by(),
             error: refused.error,
         };
         if binding

@@ -2,6 +2,7 @@
 //! hears silence. After a break it connects again; who was attached goes to the router meanwhile,
 //! and comes back if this node still is where their channel is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
 use engine::Incarnation;
 use protocol::control::{ErrorCode, ErrorMessage, ServerMessage};
-use protocol::id::{Channel, Generation, NodeId, SessionId};
+use protocol::id::{Channel, Generation, NodeId, RoomId, SessionId};
 use rpc::origin::BEAT;
 use rpc::pb;
 use rpc::pb::to_origin_item::Item as ToItem;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::binding::Binding;
 use super::demux::{Attached, Delivered};
+use super::doubt::{Doubt, Step};
 use super::lobby::{Cause, Lobby, Newcomer};
 use super::node::{LinkState, NodeLink, ToLink};
 use super::router::Matchers;
@@ -99,6 +101,8 @@ pub(crate) struct LinkParts {
     pub(crate) matchers: watch::Receiver<Arc<Matchers>>,
     /// Whether rooms can be elsewhere than their tickets say.
     pub(crate) rooms_move: bool,
+    /// Whether they are, while the node has no lease.
+    pub(super) doubt: Doubt,
 }
 
 /// Keeps one node linked.
@@ -249,6 +253,7 @@ impl LinkTask {
                 items: queue,
                 matchers,
                 handle,
+                doubt,
                 ..
             } = &mut self.parts;
             let batch = tokio::select! {
@@ -265,6 +270,14 @@ impl LinkTask {
                     items.drain(..).filter_map(|item| self.note(item)).collect()
                 }
                 () = shared_out(handle.channel(), matchers) => self.strays(),
+                step = doubt.step() => match step {
+                    Step::Ask => {
+                        let owner = self.incarnation();
+                        self.parts.doubt.ask(owner, self.attached.rooms());
+                        continue;
+                    }
+                    Step::Displaced(rooms) => self.displaced(&rooms),
+                },
                 _ = beat.tick() => {
                     silent_beats += 1;
                     if silent_beats > SILENT_BEATS {
@@ -288,13 +301,17 @@ impl LinkTask {
                 Delivered::Done => {}
                 Delivered::Moved(binding, to) => self.send_away(binding, Cause::Moved(to)),
                 Delivered::Unknown(binding) => {
-                    let by = Incarnation {
-                        node: self.parts.handle.node().clone(),
-                        generation: self.generation,
-                    };
+                    let by = self.incarnation();
                     self.send_away(binding, Cause::Unknown(by));
                 }
             }
+        }
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        Incarnation {
+            node: self.parts.handle.node().clone(),
+            generation: self.generation,
         }
     }
 
@@ -354,6 +371,25 @@ impl LinkTask {
         let detaches = strays.iter().map(|binding| detach(binding)).collect();
         for binding in strays {
             self.send_away(binding, Cause::Rehomed);
+        }
+        detaches
+    }
+
+    /// Sends those to the owners of their rooms whose node does not know that it has lost them, and
+    /// gives what it hears of it.
+    fn displaced(&mut self, rooms: &BTreeMap<RoomId, Incarnation>) -> Vec<pb::ToOriginItem> {
+        let owner = |binding: &Binding| rooms.get(&binding.room()?);
+        let gone = self.attached.take_if(|binding| owner(binding).is_some());
+        if !gone.is_empty() {
+            tracing::warn!(
+                sessions = gone.len(),
+                "rooms of a node without a lease are others' by now; their players follow"
+            );
+        }
+        let detaches = gone.iter().map(|binding| detach(binding)).collect();
+        for binding in gone {
+            let owner = owner(&binding).cloned();
+            self.send_away(binding, Cause::Moved(owner));
         }
         detaches
     }

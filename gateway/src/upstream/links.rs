@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::discovery::{Known, Step, reconcile};
+use super::doubt::{Doubt, Whereabouts};
 use super::link::{LinkParts, LinkSource, LinkTarget, LinkTask};
 use super::lobby::Lobby;
 use super::node::{LinkState, NodeLink};
@@ -25,7 +26,8 @@ pub(super) struct Linker {
     pub(super) registry: Arc<Registry>,
     pub(super) lobby: Arc<Lobby>,
     pub(super) matchers: watch::Sender<Arc<Matchers>>,
-    pub(super) rooms_move: bool,
+    /// Where rooms are, if they can be elsewhere than their tickets say.
+    pub(super) whereabouts: Whereabouts,
     /// Finds the hosts in leases.
     pub(super) names: Names,
     /// Ends all links.
@@ -47,15 +49,25 @@ struct Linked {
     /// Of a node with a lease.
     endpoint: String,
     draining: bool,
+    /// It is up, and its node has no lease.
+    is_doubted: watch::Sender<bool>,
+    retire: CancellationToken,
+}
+
+/// A link that has just begun.
+struct Started {
+    link: NodeLink,
+    is_doubted: watch::Sender<bool>,
     retire: CancellationToken,
 }
 
 impl Linker {
-    fn start(&mut self, target: LinkTarget, channel: Channel) -> (NodeLink, CancellationToken) {
+    fn start(&mut self, target: LinkTarget, channel: Channel) -> Started {
         self.started += 1;
         let id = LinkId(self.started);
         let (handle, items) = NodeLink::new(id, target.node.clone(), channel);
         let span = tracing::info_span!("node_link", node = %target.node);
+        let is_doubted = watch::Sender::new(false);
         let task = LinkTask::new(LinkParts {
             target,
             source: self.source.clone(),
@@ -64,11 +76,16 @@ impl Linker {
             registry: self.registry.clone(),
             lobby: self.lobby.clone(),
             matchers: self.matchers.subscribe(),
-            rooms_move: self.rooms_move,
+            rooms_move: self.whereabouts.0.is_some(),
+            doubt: Doubt::new(self.whereabouts.clone(), is_doubted.subscribe()),
         });
         let retire = self.stop.child_token();
         tokio::spawn(task.run(retire.clone()).instrument(span));
-        (handle, retire)
+        Started {
+            link: handle,
+            is_doubted,
+            retire,
+        }
     }
 }
 
@@ -85,13 +102,14 @@ impl Links {
             endpoint: endpoint.clone(),
             generation: None,
         };
-        let (link, retire) = linker.start(target, self.channel);
+        let started = linker.start(target, self.channel);
         let linked = Linked {
-            link,
+            link: started.link,
             generation: Generation::default(),
             endpoint: String::new(),
             draining: false,
-            retire,
+            is_doubted: started.is_doubted,
+            retire: started.retire,
         };
         self.nodes.insert(node.clone(), linked);
     }
@@ -124,7 +142,27 @@ impl Links {
                 linked.draining = lease.load.draining;
             }
         }
+        self.doubt(leases);
         changed
+    }
+
+    /// A link is doubted while it is up to an incarnation without a lease.
+    fn doubt(&self, leases: &[NodeRecord]) {
+        for (node, linked) in &self.nodes {
+            let is_meant = |generation, lease: &NodeRecord| {
+                lease.node == *node && lease.generation == generation
+            };
+            let is_doubted = match linked.link.state() {
+                LinkState::Up(to) => !leases.iter().any(|lease| is_meant(to, lease)),
+                LinkState::Down(_) => false,
+            };
+            let changed = linked
+                .is_doubted
+                .send_if_modified(|was| std::mem::replace(was, is_doubted) != is_doubted);
+            if changed && is_doubted {
+                tracing::info!(%node, "the node's lease has ended, its link is up");
+            }
+        }
     }
 
     fn link(&mut self, linker: &mut Linker, lease: NodeRecord) {
@@ -137,13 +175,14 @@ impl Links {
             endpoint: linker.names.endpoint(&lease.endpoint),
             generation: Some(generation),
         };
-        let (link, retire) = linker.start(target, self.channel);
+        let started = linker.start(target, self.channel);
         let linked = Linked {
-            link,
+            link: started.link,
             generation,
             endpoint: lease.endpoint,
             draining: lease.load.draining,
-            retire,
+            is_doubted: started.is_doubted,
+            retire: started.retire,
         };
         if let Some(before) = self.nodes.insert(lease.node, linked) {
             before.retire.cancel();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::Incarnation;
 use parking_lot::Mutex;
-use protocol::id::{Channel, SessionId};
+use protocol::id::{Channel, NodeId, SessionId};
 use protocol::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -61,6 +61,8 @@ pub(crate) struct Spell {
     pub(crate) bounces: u32,
     /// The last of these that did not say where the room is.
     pub(crate) refused: Option<Refused>,
+    /// Of a room that is watched: the nodes that cannot show it.
+    pub(crate) without: Vec<NodeId>,
     /// Whether the client knows.
     pub(crate) told: bool,
 }

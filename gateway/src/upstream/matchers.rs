@@ -18,10 +18,15 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// The matcher that a player belongs to, of `matchers`.
 pub(super) fn owner(matchers: &[(NodeId, LinkId)], player: PlayerId) -> Option<LinkId> {
-    let best = matchers
-        .iter()
-        .max_by_key(|(node, _)| (score(node, player), node));
-    best.map(|(_, link)| *link)
+    chosen(matchers.iter(), player.0).map(|(_, link)| *link)
+}
+
+/// The node that all gateways choose for something of that number, of those that they see alike.
+pub(super) fn chosen<'a>(
+    nodes: impl Iterator<Item = &'a (NodeId, LinkId)>,
+    number: u64,
+) -> Option<&'a (NodeId, LinkId)> {
+    nodes.max_by_key(|(node, _)| (score(node, number), node))
 }
 
 /// The matchers that players are shared out over, as they come and go.
@@ -63,16 +68,16 @@ impl Owners {
     }
 }
 
-/// FNV-1a of the name, mixed with the player by the finaliser of SplitMix64 (Steele, Lea and
+/// FNV-1a of the name, mixed with the number by the finaliser of SplitMix64 (Steele, Lea and
 /// Flood, 2014). Never to change: gateways of two releases have to agree.
-fn score(node: &NodeId, player: PlayerId) -> u64 {
+fn score(node: &NodeId, number: u64) -> u64 {
     let name = node
         .as_str()
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-    mix(mix(name) ^ player.0)
+    mix(mix(name) ^ number)
 }
 
 fn mix(mut word: u64) -> u64 {

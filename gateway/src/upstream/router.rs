@@ -32,6 +32,9 @@ use crate::registry::Registry;
 /// Longest that the placements may take to answer.
 const ASK: Duration = Duration::from_millis(500);
 
+/// A room without a node for so long is told to operators: maybe none that is there can run it.
+const HOMELESS: Duration = Duration::from_secs(10);
+
 /// What the router says, for connections that look for a home themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
@@ -72,6 +75,8 @@ pub(super) struct Router {
     backoff: Backoff,
     /// The placements do not answer, and that has been logged.
     is_silent: bool,
+    /// A room has no node for long, and that has been logged.
+    is_homeless: bool,
     meters: Meters,
 }
 
@@ -121,6 +126,7 @@ impl Router {
             question: None,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
             is_silent: false,
+            is_homeless: false,
             meters: Meters::new(),
         }
     }
@@ -156,7 +162,14 @@ impl Router {
             self.share_out();
         }
         let rooms = self.rooms.up();
+        let stages = self
+            .rooms
+            .up()
+            .map(|(node, link, _)| (node.clone(), link.id()));
         self.routing.set_nodes(Nodes {
+            stages: stages
+                .filter(|(node, _)| !self.rooms.is_draining(node))
+                .collect(),
             matchers: self.owners.shown().to_vec(),
             rooms: rooms
                 .map(|(node, link, generation)| (node.clone(), (generation, link.id())))
@@ -206,6 +219,7 @@ impl Router {
             cause,
         } = newcomer;
         let wish = match (binding.room(), binding.last_home()) {
+            (Some(room), _) if binding.is_watch() => Wish::Watch(room),
             (Some(room), Some(named)) => Wish::Room {
                 room,
                 named: named.clone(),
@@ -249,6 +263,22 @@ impl Router {
             }
         }
         self.meters.homeless.set(self.routing.len() as f64);
+        self.tell_homeless(now);
+    }
+
+    /// Players wait for as long as it takes: operators are to know that they do.
+    fn tell_homeless(&mut self, now: Timestamp) {
+        let longest = self.routing.longest(now);
+        let Some((room, waited)) = longest.filter(|(_, waited)| *waited >= HOMELESS) else {
+            self.is_homeless = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.is_homeless, true) {
+            tracing::warn!(
+                %room, ?waited, channels = self.routing.len(),
+                "rooms have no node; is there one of their simulation?"
+            );
+        }
     }
 
     fn link(&self, channel: Channel, id: LinkId) -> Option<&NodeLink> {
@@ -393,6 +423,10 @@ fn refusal(why: Why) -> ErrorMessage {
         Why::Over => ErrorMessage::new(ErrorCode::RoomUnknown, "the room is over"),
         Why::Unknown => {
             let text = "the room is not on the node that it should be on, or is over";
+            ErrorMessage::new(ErrorCode::RoomUnknown, text)
+        }
+        Why::NotShown => {
+            let text = "there is no such room, or nothing of it is kept any more";
             ErrorMessage::new(ErrorCode::RoomUnknown, text)
         }
         Why::TooLate => {

@@ -5,6 +5,9 @@
 //! where the room's placement says; the node that is known from the ticket, or that the last node
 //! pointed at, is tried without asking. With static origins there are no placements, and that
 //! node is the only home.
+//!
+//! A room that is watched has as many homes as there are nodes: all gateways choose the same one,
+//! so that it is shown once for all, and the next if that does not know the room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +17,7 @@ use protocol::id::{Generation, NodeId, PlayerId, RoomId};
 use protocol::time::Timestamp;
 
 use super::lobby::{Cause, Seat, Spell};
-use super::matchers::owner;
+use super::matchers::{chosen, owner};
 use crate::outbox::LinkId;
 
 /// How often the placement of a room without a home is asked for.
@@ -35,6 +38,10 @@ const FULL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest that somebody who comes into a room for the first time waits for an answer.
 const JOIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// So many nodes are asked to show a room. With one store for all the first knows; without one,
+/// or while nodes are upgraded, others may know better.
+const STAGES_TRIED: usize = 8;
 
 /// What is told of a channel that has no home for other reasons than a broken link.
 const MOVED: &str = "moved";
@@ -57,6 +64,8 @@ pub(super) struct Nodes {
     pub(super) matchers: Vec<(NodeId, LinkId)>,
     /// The nodes that run rooms.
     pub(super) rooms: BTreeMap<NodeId, (Generation, LinkId)>,
+    /// Those of them that show rooms to who watches, by name.
+    pub(super) stages: Vec<(NodeId, LinkId)>,
 }
 
 /// A channel that needs a home.
@@ -79,6 +88,8 @@ pub(super) enum Wish {
         /// The node that its ticket names.
         named: NodeId,
     },
+    /// A room without a seat in it.
+    Watch(RoomId),
 }
 
 /// What is to be done.
@@ -99,6 +110,8 @@ pub(super) enum Why {
     Over,
     /// A node has the room by its placement, and does not know it.
     Unknown,
+    /// No node can show it.
+    NotShown,
     /// There is no answer in time.
     TooLate,
 }
@@ -149,6 +162,15 @@ impl<T: Clone> Routing<T> {
         self.waiting.len()
     }
 
+    /// The room that has waited longest for a node, and for how long.
+    pub(super) fn longest(&self, now: Timestamp) -> Option<(RoomId, Duration)> {
+        let rooms = self.waiting.values().filter_map(|waiting| {
+            let since = waiting.spell.since?;
+            Some((waiting.room()?, now.since(since)))
+        });
+        rooms.max_by_key(|(_, waited)| *waited)
+    }
+
     pub(super) fn set_nodes(&mut self, nodes: Nodes) {
         self.nodes = nodes;
     }
@@ -178,6 +200,9 @@ impl<T: Clone> Routing<T> {
             }
             Cause::Unknown(by) => {
                 waiting.bounce(now);
+                if let Wish::Watch(_) = waiting.wish {
+                    waiting.spell.without.push(by.node.clone());
+                }
                 waiting.spell.refuse(now, by);
             }
         }
@@ -275,7 +300,7 @@ impl<T: Clone> Routing<T> {
 impl<T> Waiting<T> {
     fn room(&self) -> Option<RoomId> {
         match &self.wish {
-            Wish::Match(_) => None,
+            Wish::Match(_) | Wish::Watch(_) => None,
             Wish::Room { room, .. } => Some(*room),
         }
     }
@@ -299,7 +324,8 @@ impl<T> Waiting<T> {
     /// When a newcomer is told that there is no answer.
     fn deadline(&self) -> Option<Timestamp> {
         let since = self.spell.since.filter(|_| !self.is_standing)?;
-        self.room().map(|_| since + JOIN_LIMIT)
+        let is_of_room = !matches!(self.wish, Wish::Match(_));
+        is_of_room.then(|| since + JOIN_LIMIT)
     }
 
     /// When a node that does not know the room is asked again.
@@ -314,6 +340,7 @@ impl<T> Waiting<T> {
                 Some(link) => Verdict::Attach(link),
                 None => Verdict::Wait,
             },
+            Wish::Watch(room) => self.by_number(nodes, *room),
             Wish::Room { named, .. } if by_placement => self.by_placement(now, nodes, named),
             Wish::Room { named, .. } => self.by_name(nodes, named),
         };
@@ -323,6 +350,18 @@ impl<T> Waiting<T> {
                 Verdict::Refuse(Why::TooLate)
             }
             found => found,
+        }
+    }
+
+    fn by_number(&self, nodes: &Nodes, room: RoomId) -> Verdict {
+        let without = &self.spell.without;
+        let stages = nodes.stages.iter();
+        let left = stages.filter(|(node, _)| !without.contains(node));
+        match chosen(left, room.0) {
+            Some(_) if without.len() >= STAGES_TRIED => Verdict::Refuse(Why::NotShown),
+            Some((_, link)) => Verdict::Attach(*link),
+            None if without.is_empty() => Verdict::Wait,
+            None => Verdict::Refuse(Why::NotShown),
         }
     }
 

@@ -315,6 +315,48 @@ async fn a_link_that_is_up_outlasts_its_lease() {
     assert!(fleet.rig.readiness.is_ready());
 }
 
+#[tokio::test]
+async fn a_room_of_a_node_that_is_cut_off_from_the_store_is_followed_to_its_next_owner() {
+    let fleet = Fleet::start().await;
+    let second = fleet.add("syncd-2", 1).await;
+    fleet.linked("syncd-2").await;
+    let mut player = fleet.racer("Ada").await;
+    let first = &fleet.rig.room;
+    // It knows nothing of it: its link stays, and it says nothing.
+    fleet.withdraw("syncd-1", 1).await;
+    second.take_over(first);
+    fleet.place(ROOM, ("syncd-2", 1), 2).await;
+    assert_eq!(attach(&second, player.id).await, (Attach::Continue, false));
+    first.saw(detached(&player)).await;
+    assert_eq!(hear_room(&mut player).await["recovered"], true);
+    first.emit(player.id, r#"{"e":"old"}"#);
+    second.emit(player.id, r#"{"e":"here"}"#);
+    assert_eq!(player.raw.hear_event().await.payload, r#"{"e":"here"}"#);
+    player.expect_well(&fleet.rig).await;
+    // A client that comes back with its old ticket is sent on as well.
+    let mut other = fleet.racer("Bob").await;
+    second.attached(other.id, 1).await;
+    other.expect_well(&fleet.rig).await;
+}
+
+#[tokio::test]
+async fn who_has_a_room_is_not_asked_while_its_node_has_its_lease() {
+    let fleet = Fleet::start().await;
+    let second = fleet.add("syncd-2", 1).await;
+    fleet.linked("syncd-2").await;
+    let mut player = fleet.racer("Ada").await;
+    // Another node's lease ends, and a room that nobody here is in moves.
+    fleet.withdraw("syncd-2", 1).await;
+    fleet.place(RoomId(0xeee), ("syncd-2", 1), 1).await;
+    fleet.place(ROOM, ("syncd-2", 1), 2).await;
+    let mut third = fleet.racer("Cy").await;
+    for player in [&mut player, &mut third] {
+        fleet.rig.room.emit(player.id, r#"{"e":"here"}"#);
+        assert_eq!(player.raw.hear_event().await.payload, r#"{"e":"here"}"#);
+    }
+    drop(second);
+}
+
 const MATCHERS: [&str; 2] = ["matcher-1", "matcher-2"];
 
 /// Players of either matcher.

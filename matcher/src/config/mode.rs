@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 /// Most players of one match. Pairing counts them in the bits of a word.
 pub const MAX_MATCH: u8 = 64;
 
+/// The shortest time from what happens in a match to when it is shown to who watches: tapes come in
+/// pieces of a second.
+pub const LEAST_WATCH_DELAY: Duration = Duration::from_secs(2);
+
 /// Most teams of one match.
 pub const MAX_TEAMS: u8 = 4;
 
@@ -108,6 +112,12 @@ pub struct ModeOptions {
     /// A person who finds no match for this long is sent away with a reason.
     #[serde(with = "chassis::config::duration")]
     pub timeout: Duration,
+    /// Whether who has no seat in a match may watch it.
+    pub watch: bool,
+    /// From what happens to when it is shown to them, at least [`LEAST_WATCH_DELAY`]: so long that
+    /// it helps nobody who plays.
+    #[serde(with = "chassis::config::duration")]
+    pub watch_delay: Duration,
     /// The game's own settings, handed to it as they are.
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
@@ -176,6 +186,9 @@ pub enum ModeError {
     /// Nobody could ever wait.
     #[error("timeout must be longer than nothing")]
     NoTime,
+    /// Who watches would see too soon what helps those who play.
+    #[error("watch_delay must be {LEAST_WATCH_DELAY:?} or longer; watch = false forbids watching")]
+    WatchDelay,
 }
 
 impl Mode {
@@ -206,6 +219,9 @@ impl Mode {
         }
         if options.timeout.is_zero() {
             return Err(ModeError::NoTime);
+        }
+        if options.watch_delay < LEAST_WATCH_DELAY {
+            return Err(ModeError::WatchDelay);
         }
         Ok(Self(options))
     }
@@ -274,6 +290,8 @@ impl Default for ModeOptions {
             bots: true,
             bots_after: Duration::from_secs(3),
             timeout: Duration::from_secs(120),
+            watch: true,
+            watch_delay: Duration::from_secs(5),
             settings: serde_json::Map::new(),
         }
     }
@@ -351,6 +369,10 @@ mod tests {
             ModeError::BeyondCap("window")
         );
         assert_eq!(refused(|o| o.timeout = Duration::ZERO), ModeError::NoTime);
+        assert_eq!(
+            refused(|o| o.watch_delay = Duration::from_secs(1)),
+            ModeError::WatchDelay
+        );
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Desk {
             mode: name.clone(),
             game: mode.game.clone(),
             settings: settings(mode),
+            watching: watching(mode),
             region: proposal.region.clone(),
             seats: seats(proposal),
         };
@@ -116,6 +117,13 @@ impl Desk {
         };
         let span = tracing::info_span!("placing", r#match = %match_id, mode = %name);
         self.parts.drain.spawn("placing", search.instrument(span));
+    }
+}
+
+fn watching(mode: &Mode) -> pb::Watching {
+    pb::Watching {
+        forbidden: !mode.watch,
+        delay_ms: u32::try_from(mode.watch_delay.as_millis()).unwrap_or(u32::MAX),
     }
 }
 

@@ -43,6 +43,7 @@ impl Client {
                 rating: 1500,
                 mode: Attach::Fresh,
                 room: None,
+                watch: None,
             },
         }
     }

@@ -200,7 +200,7 @@ impl State {
             rooms: u32::try_from(self.open.len()).unwrap(),
             players: 0,
             capacity: 100,
-            draining: false,
+            ..pb::NodeLoad::default()
         }
     }
 }

@@ -12,8 +12,16 @@ pub struct Readiness {
     conditions: Arc<watch::Sender<Conditions>>,
 }
 
-/// By name, what keeps each condition from holding; none when it holds.
-type Conditions = BTreeMap<String, Option<String>>;
+type Conditions = BTreeMap<String, Standing>;
+
+/// How a condition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    Holds,
+    /// It holds, but something is wrong.
+    Impaired(String),
+    Fails(String),
+}
 
 /// One condition: a latch that its owner turns either way. Clones are the same latch.
 #[derive(Debug, Clone)]
@@ -29,7 +37,7 @@ pub struct ConditionState {
     pub name: String,
     /// Whether it does.
     pub ready: bool,
-    /// Why not, if it does not.
+    /// Why not, if it does not; what is wrong all the same, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -45,7 +53,7 @@ impl Readiness {
     pub fn condition(&self, name: impl Into<String>) -> Condition {
         let name = name.into();
         self.conditions.send_modify(|conditions| {
-            let starting = || Some("starting".to_owned());
+            let starting = || Standing::Fails("starting".to_owned());
             conditions.entry(name.clone()).or_insert_with(starting);
         });
         Condition {
@@ -62,10 +70,13 @@ impl Readiness {
     /// Every condition, by name.
     pub fn conditions(&self) -> Vec<ConditionState> {
         let conditions = self.conditions.borrow();
-        let states = conditions.iter().map(|(name, reason)| ConditionState {
+        let states = conditions.iter().map(|(name, standing)| ConditionState {
             name: name.clone(),
-            ready: reason.is_none(),
-            reason: reason.clone(),
+            ready: standing.holds(),
+            reason: match standing {
+                Standing::Holds => None,
+                Standing::Impaired(reason) | Standing::Fails(reason) => Some(reason.clone()),
+            },
         });
         states.collect()
     }
@@ -89,24 +100,36 @@ impl Default for Readiness {
 impl Condition {
     /// The condition holds.
     pub fn ready(&self) {
-        self.set(None);
+        self.set(Standing::Holds);
+    }
+
+    /// The condition holds, so that the process stays in service, but something is wrong:
+    /// operators read what.
+    pub fn impaired(&self, reason: impl Into<String>) {
+        self.set(Standing::Impaired(reason.into()));
     }
 
     /// The condition does not hold, for `reason`, which operators read.
     pub fn unready(&self, reason: impl Into<String>) {
-        self.set(Some(reason.into()));
+        self.set(Standing::Fails(reason.into()));
     }
 
-    fn set(&self, reason: Option<String>) {
+    fn set(&self, standing: Standing) {
         self.conditions.send_if_modified(|conditions| {
-            let was = conditions.insert(self.name.clone(), reason.clone());
-            was != Some(reason)
+            let was = conditions.insert(self.name.clone(), standing.clone());
+            was != Some(standing)
         });
     }
 }
 
+impl Standing {
+    fn holds(&self) -> bool {
+        !matches!(self, Self::Fails(_))
+    }
+}
+
 fn all_hold(conditions: &Conditions) -> bool {
-    conditions.values().all(Option::is_none)
+    conditions.values().all(Standing::holds)
 }
 
 #[cfg(test)]
@@ -130,6 +153,18 @@ mod tests {
             .map(|c| c.reason)
             .collect();
         assert_eq!(reasons, [None, Some("no node answers".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_impaired_is_told_and_keeps_nobody_from_service() {
+        let readiness = Readiness::new();
+        readiness
+            .condition("engine")
+            .impaired("Redis does not answer");
+        assert!(readiness.is_ready());
+        let state = readiness.conditions().remove(0);
+        assert!(state.ready);
+        assert_eq!(state.reason.as_deref(), Some("Redis does not answer"));
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Driver {
                 self.session.send(&message);
             }
             Command::JoinRoom(ticket) => self.session.join_room(ticket),
+            Command::WatchRoom(watch) => self.session.watch_room(watch),
             Command::LeaveRoom => self.session.leave_room(),
             Command::Input(steps) => {
                 steps

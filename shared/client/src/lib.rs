@@ -30,7 +30,8 @@ mod socket;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use protocol::control::ClientMessage;
+use protocol::control::{ClientMessage, RoomWatch};
+use protocol::id::RoomId;
 use protocol::session::{SessionConfig, SessionEvent};
 use protocol::time::Timestamp;
 use tokio::sync::mpsc;
@@ -66,6 +67,7 @@ pub struct Client {
 enum Command {
     Say(ClientMessage),
     JoinRoom(String),
+    WatchRoom(RoomWatch),
     LeaveRoom,
     Input(Vec<u32>),
     LogIn(String),
@@ -113,7 +115,18 @@ impl Client {
         self.command(Command::JoinRoom(ticket)).await;
     }
 
-    /// Leaves the room for good, as soon as there is a connection.
+    /// Watches a room without a seat in it, `delay` or, if it is later, as much later as the room's
+    /// mode says: from where it is, or, if it is over, from its start. What is told is as for who
+    /// plays. It goes on through reconnects until the room is over, or
+    /// [`leave_room`](Self::leave_room).
+    pub async fn watch_room(&self, room: RoomId, delay: Option<Duration>) {
+        let millis = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        let delay_ms = delay.map(millis);
+        self.command(Command::WatchRoom(RoomWatch { room, delay_ms }))
+            .await;
+    }
+
+    /// Leaves the room for good, as soon as there is a connection; or watches it no more.
     pub async fn leave_room(&self) {
         self.command(Command::LeaveRoom).await;
     }

@@ -17,8 +17,10 @@ pub struct RoomState {
     pub room: RoomId,
     /// The game's name.
     pub game: String,
-    /// This client's seat.
-    pub seat: u8,
+    /// This client's seat; none if it watches.
+    pub seat: Option<u8>,
+    /// How it is shown, if it watches.
+    pub watch: Option<WatchState>,
     /// Steps a second.
     pub tick_hz: u32,
     /// A snapshot comes every so many steps.
@@ -31,6 +33,13 @@ pub struct RoomState {
     pub setup: Box<RawValue>,
     /// Who plays.
     pub seats: Vec<Seat>,
+}
+
+/// How a room is shown to who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct WatchState {
+    /// From what happens to when it is shown, in milliseconds; none if it was over before.
+    pub delay_ms: Option<u64>,
 }
 
 /// One who plays.

@@ -66,6 +66,13 @@ pub struct Load {
     /// Whether it is going away and takes nothing new.
     #[serde(default)]
     pub draining: bool,
+    /// The share of its time that it uses, in thousandths: at 1000 it is late. 0 if it does not
+    /// measure.
+    #[serde(default)]
+    pub busy: u32,
+    /// Whether it is too busy for anything new.
+    #[serde(default)]
+    pub overloaded: bool,
 }
 
 /// What a node announces.

@@ -21,6 +21,7 @@
 
 mod config;
 mod discovery;
+mod health;
 mod layout;
 mod link;
 mod run;
@@ -34,6 +35,7 @@ mod tapes;
 
 pub use ::redis::{FromRedisValue, ToRedisArgs, Value};
 pub use config::{RedisConfig, Topology};
+pub use health::Without;
 pub use journals::RedisJournals;
 pub use leases::RedisLeases;
 pub use placements::RedisPlacements;

@@ -4,7 +4,9 @@
 //! older peer can be told more; an unknown type is refused by the server with an error that names
 //! it, and ignored by a client.
 
+mod error;
 mod say;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,9 @@ use serde_json::value::RawValue;
 
 use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
 
+pub use error::{ErrorCode, ErrorMessage};
 pub use say::{Data, DataError, MAX_DATA, MAX_DATA_DEPTH, RoomSay};
+pub use watch::{RoomUnwatch, RoomWatch};
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +41,12 @@ pub enum ClientMessage {
     /// Say something to the members of the room.
     #[serde(rename = "room.say")]
     RoomSay(RoomSay),
+    /// Watch a room without a seat in it.
+    #[serde(rename = "room.watch")]
+    RoomWatch(RoomWatch),
+    /// Watch no more.
+    #[serde(rename = "room.unwatch")]
+    RoomUnwatch(RoomUnwatch),
 }
 
 /// Body of `hello`.
@@ -204,7 +214,8 @@ pub struct ChannelAttached {
 pub struct ChannelLost {
     /// Which channel.
     pub ch: Channel,
-    /// Why: `node_silent`, `node_gone`, `node_unreachable`.
+    /// Why: `node_silent`, `node_gone`, `node_unreachable`, or `moved` when another node has the
+    /// channel, or is to have it. For logs; others may come.
     pub reason: String,
 }
 
@@ -243,109 +254,17 @@ pub struct GoAway {
     pub within_ms: u32,
 }
 
-/// Body of `error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct ErrorMessage {
-    /// Stable, for programs.
-    pub code: ErrorCode,
-    /// For people: what is wrong and what to do about it.
-    pub message: String,
-    /// The message that is refused, by its `t`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub re: Option<String>,
-    /// The field at fault.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// When the same may be tried again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
-}
-
-impl ErrorMessage {
-    /// An error with a code and a text.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            re: None,
-            field: None,
-            retry_after_ms: None,
-        }
-    }
-
-    /// Names the message that is refused.
-    pub fn re(mut self, kind: impl Into<String>) -> Self {
-        self.re = Some(kind.into());
-        self
-    }
-
-    /// Names the field at fault.
-    pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Says when to try again.
-    pub fn retry_after_ms(mut self, millis: u64) -> Self {
-        self.retry_after_ms = Some(millis);
-        self
-    }
-}
-
-/// What went wrong, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// Not JSON, not an object, or no `t`.
-    BadMessage,
-    /// The type is not one that the server knows.
-    UnknownType,
-    /// A field is missing, or has the wrong type or an impossible value.
-    BadField,
-    /// A binary frame cannot be read.
-    BadFrame,
-    /// `hello` must come first, and only once.
-    OutOfOrder,
-    /// The token is missing, forged, or for another use.
-    TokenInvalid,
-    /// The token has expired.
-    TokenExpired,
-    /// The client's version is not spoken here any more.
-    UpgradeRequired,
-    /// Over a limit; `retry_after_ms` says when it is free again.
-    RateLimited,
-    /// The matcher has no such mode.
-    ModeUnknown,
-    /// The player is in a match; leave it first.
-    AlreadyInMatch,
-    /// The party is full, or its members disagree about it.
-    PartyMismatch,
-    /// The room is not there, or not any more.
-    RoomUnknown,
-    /// The player has no seat in that room.
-    NotInRoom,
-    /// A service behind the gateway is out of reach; nothing is lost, try again.
-    Unavailable,
-    /// The server failed.
-    Internal,
-}
-
-impl std::fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.serialize(f)
-    }
-}
-
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 6] = [
+    pub const TYPES: [&str; 8] = [
         "hello",
         "queue.join",
         "queue.leave",
         "room.join",
         "room.leave",
         "room.say",
+        "room.watch",
+        "room.unwatch",
     ];
 
     /// Parses a text frame.
@@ -361,6 +280,8 @@ impl ClientMessage {
             "room.join" => body(text, &kind).map(Self::RoomJoin),
             "room.leave" => body(text, &kind).map(Self::RoomLeave),
             "room.say" => body(text, &kind).map(Self::RoomSay),
+            "room.watch" => body(text, &kind).map(Self::RoomWatch),
+            "room.unwatch" => body(text, &kind).map(Self::RoomUnwatch),
             unknown => Err(ErrorMessage::new(
                 ErrorCode::UnknownType,
                 format!(
@@ -382,6 +303,8 @@ impl ClientMessage {
             Self::RoomJoin(_) => "room.join",
             Self::RoomLeave(_) => "room.leave",
             Self::RoomSay(_) => "room.say",
+            Self::RoomWatch(_) => "room.watch",
+            Self::RoomUnwatch(_) => "room.unwatch",
         }
     }
 

@@ -22,6 +22,7 @@ use crate::time::Timestamp;
 use crate::timer::Timers;
 
 use leaving::Leaving;
+use room::Wish;
 
 pub use config::SessionConfig;
 pub use output::{Ended, Output, SessionEvent};
@@ -67,7 +68,8 @@ pub struct Session {
     address: usize,
     token: String,
     resume: Option<String>,
-    room: Option<String>,
+    /// What is to be attached by the room channel.
+    room: Option<Wish>,
     room_attached: bool,
     leaving: Leaving,
     link: Option<Link>,
@@ -132,6 +134,10 @@ impl Session {
             },
         };
         self.link = Some(Link::client(config, self.random.next_u64(), now));
+        if self.ticket().is_none() {
+            // Who watches begins anew on each connection.
+            self.cursors[Channel::Room.index()].reset();
+        }
         let hello = Hello {
             v: crate::VERSION,
             token: self.resume.is_none().then(|| self.token.clone()),
@@ -143,7 +149,7 @@ impl Session {
                 matcher: self.cursors[Channel::Match.index()].position(),
                 room: self.cursors[Channel::Room.index()].position(),
             },
-            room: self.room.clone(),
+            room: self.ticket().cloned(),
         };
         self.say(&ClientMessage::Hello(hello));
     }

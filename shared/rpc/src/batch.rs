@@ -105,6 +105,27 @@ impl Batch {
         }));
     }
 
+    /// One snapshot for many sessions, the head included.
+    pub fn broadcast(
+        &mut self,
+        body: Bytes,
+        head: &SnapshotHead,
+        sessions: impl IntoIterator<Item = SessionId>,
+    ) {
+        let head = Bytes::from(head.encode());
+        let target = |session: SessionId| pb::Target {
+            session: session.0,
+            head: head.clone(),
+        };
+        let targets = sessions.into_iter().map(target).collect();
+        let room = self.room;
+        self.push(Item::Fanout(pb::Fanout {
+            body,
+            targets,
+            room,
+        }));
+    }
+
     /// A control message.
     pub fn text(&mut self, session: SessionId, text: String) {
         let session = session.0;

@@ -1,5 +1,7 @@
 //! What an origin receives from a gateway, parsed once at the edge of the service.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use protocol::attach::Claim;
 use protocol::frame::{Ack, Frame, InputFrame};
@@ -63,6 +65,8 @@ pub struct AttachRequest {
     pub mode: Attach,
     /// The room to attach to; `None` at a matcher.
     pub room: Option<RoomId>,
+    /// Without a seat in that room, to be shown what happens there so much later.
+    pub watch: Option<Duration>,
 }
 
 /// Why an item is not one that this build can take. Items of later releases are among them.
@@ -138,6 +142,10 @@ impl AttachRequest {
             pb::AttachMode::Continue => Attach::Continue,
             pb::AttachMode::Unspecified => return Err(InboundError::Mode(session)),
         };
+        let room = attach
+            .watch
+            .as_ref()
+            .map_or(attach.room, |watch| watch.room);
         Ok(Self {
             claim: Claim {
                 session,
@@ -150,7 +158,8 @@ impl AttachRequest {
             bot: attach.bot,
             rating: attach.rating,
             mode,
-            room: (attach.room != 0).then_some(RoomId(attach.room)),
+            room: (room != 0).then_some(RoomId(room)),
+            watch: attach.watch.map(|watch| millis(watch.delay_ms)),
         })
     }
 
@@ -161,6 +170,11 @@ impl AttachRequest {
             Attach::Resume(position) => (pb::AttachMode::Resume, Some(position)),
             Attach::Continue => (pb::AttachMode::Continue, None),
         };
+        let room = self.room.map_or(0, |room| room.0);
+        let watch = self.watch.map(|delay| pb::Watch {
+            room,
+            delay_ms: u32::try_from(delay.as_millis()).unwrap_or(u32::MAX),
+        });
         let attach = pb::Attach {
             session: self.claim.session.0,
             player: self.player.0,
@@ -173,10 +187,16 @@ impl AttachRequest {
             name: self.name.clone(),
             bot: self.bot,
             rating: self.rating,
-            room: self.room.map_or(0, |room| room.0),
+            // Whoever does not know of watching is not to take it for an attach to a seat.
+            room: if watch.is_some() { 0 } else { room },
+            watch,
         };
         pb::ToOriginItem {
             item: Some(Item::Attach(attach)),
         }
     }
+}
+
+fn millis(millis: u32) -> Duration {
+    Duration::from_millis(u64::from(millis))
 }

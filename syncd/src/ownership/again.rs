@@ -125,7 +125,7 @@ impl SayAgain {
 
     /// Says of every room that it is here; lets go of those that are elsewhere.
     async fn say(&self) {
-        for (room, generation) in self.host.placed() {
+        for (room, generation) in self.host.owned() {
             self.say_one(room, generation).await;
         }
     }

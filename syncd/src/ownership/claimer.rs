@@ -148,8 +148,9 @@ impl Claimer {
 
     fn look(&mut self) {
         let tenure = self.tenure.clone();
+        let busiest = self.host.limits().rescue.permille();
         self.work.spawn(async move {
-            let view = match timeout(ANSWER_WITHIN, view(&tenure)).await {
+            let view = match timeout(ANSWER_WITHIN, view(&tenure, busiest)).await {
                 Ok(view) => view,
                 Err(_) => Err(EngineError::Deadline {
                     operation: "looking at nodes and journals",
@@ -300,19 +301,27 @@ impl Claimer {
     }
 }
 
-async fn view(tenure: &Tenure) -> Result<View, EngineError> {
+/// Nodes over `busiest` leave rooms to the others, while there are others.
+async fn view(tenure: &Tenure, busiest: u32) -> Result<View, EngineError> {
     let engine = &tenure.engine;
     // The lineage first: if the primary changes in between, the next view shows it.
     let lineage = engine.journals.lineage().await?;
     let journals = engine.journals.list().await?;
     // Leases last: who has a journal has had a lease before.
     let nodes = engine.leases.list(NodeKind::Syncd).await?;
-    let heirs = nodes
-        .iter()
-        .filter(|node| node.simulation == tenure.simulation && !node.load.draining);
+    let heirs = |most: u32| -> BTreeSet<Incarnation> {
+        let heirs = nodes.iter().filter(|node| {
+            node.simulation == tenure.simulation && !node.load.draining && node.load.busy <= most
+        });
+        heirs.map(engine::NodeRecord::incarnation).collect()
+    };
+    let rested = heirs(busiest);
     Ok(View {
         lineage,
-        heirs: heirs.map(engine::NodeRecord::incarnation).collect(),
+        heirs: match rested.is_empty() {
+            true => heirs(u32::MAX),
+            false => rested,
+        },
         alive: nodes
             .iter()
             .map(engine::NodeRecord::incarnation)

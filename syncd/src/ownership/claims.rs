@@ -13,6 +13,8 @@
 //! - After the store's primary has changed, and when we have just begun, nothing is taken for one
 //!   lease: leases may be lost that their owners are about to say again. Seals may be lost, too:
 //!   so every journal is sealed again before anything more is taken from it.
+//! - After the store could not be reached, or our own lease had ended, those who have vanished
+//!   meanwhile are left alone for one lease: they may not have reached it either, and renew first.
 //! - A claim without an answer may have been done, so it is never given up before the store has
 //!   been asked where the room is. That is so, too, if the owner lives again since the store has
 //!   another primary: else the room would stay in our journal for good.
@@ -20,6 +22,8 @@
 //!   still may place a room on itself when its own journal has long been sealed.
 
 mod dead;
+#[cfg(test)]
+mod silence_tests;
 #[cfg(test)]
 mod tests;
 
@@ -136,6 +140,12 @@ pub struct Claims {
     seen_at: Timestamp,
     paused_until: Timestamp,
     heirs: BTreeSet<Incarnation>,
+    /// Those who had a lease when we were last seen to have one.
+    alive: BTreeSet<Incarnation>,
+    /// We had a lease in the last view.
+    was_here: bool,
+    /// Those who vanished while we saw nothing, until when they are not taken for dead.
+    spared: BTreeMap<Incarnation, Timestamp>,
     estates: BTreeMap<Incarnation, Dead>,
     acts: VecDeque<Act>,
 }
@@ -150,6 +160,9 @@ impl Claims {
             seen_at: Timestamp(0),
             paused_until: Timestamp(0),
             heirs: BTreeSet::new(),
+            alive: BTreeSet::new(),
+            was_here: false,
+            spared: BTreeMap::new(),
             estates: BTreeMap::new(),
             acts: VecDeque::new(),
         }
@@ -165,6 +178,7 @@ impl Claims {
                 dead.distrust(now, &mut self.acts);
             }
         }
+        self.spare(now, &view.alive);
         self.heirs = view.heirs;
         self.seen_at = now;
         if now < self.paused_until {
@@ -173,16 +187,37 @@ impl Claims {
         let journals: BTreeSet<&Incarnation> = view.journals.iter().map(|info| &info.who).collect();
         self.estates
             .retain(|who, dead| journals.contains(who) || dead.under_way() > 0);
+        let spared = &self.spared;
+        let is_gone = |who: &Incarnation| !view.alive.contains(who) && !spared.contains_key(who);
         for (who, dead) in &mut self.estates {
-            dead.is_dead = !view.alive.contains(who);
+            dead.is_dead = is_gone(who);
         }
         for info in &view.journals {
-            if info.who != self.me && !view.alive.contains(&info.who) {
+            if info.who != self.me && is_gone(&info.who) {
                 let who = info.who.clone();
                 let dead = || Dead::new(who.clone(), now);
                 self.estates.entry(who.clone()).or_insert_with(dead);
             }
         }
+    }
+
+    /// Notes who is to be left alone for a while. A quarter of a lease without a view is enough for
+    /// leases to have ended that their owners could not renew: one that is renewed in time has more
+    /// than half of itself left.
+    fn spare(&mut self, now: Timestamp, alive: &BTreeSet<Incarnation>) {
+        let is_here = alive.contains(&self.me);
+        let was_away = !self.was_here || now.since(self.seen_at) > self.pause / 4;
+        if is_here {
+            if was_away {
+                let vanished = self.alive.difference(alive).cloned();
+                let until = now + self.pause;
+                self.spared.extend(vanished.map(|who| (who, until)));
+            }
+            self.alive.clone_from(alive);
+        }
+        self.was_here = is_here;
+        self.spared
+            .retain(|who, until| !alive.contains(who) && now < *until);
     }
 
     /// The next thing to ask of the store. Each is answered by [`handle_answer`](Self::handle_answer), once.

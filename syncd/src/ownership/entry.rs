@@ -120,7 +120,8 @@ impl EntryWriter {
 /// A room's checkpoint as it is in a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The last entry that has gone into it.
+    /// The last entry that has gone into it; of a room that takes no step any more, the last there
+    /// could be.
     pub at: Seq,
     /// The worker that steps the room; `None` until it begins, which an entry says.
     pub worker: Option<WorkerNumber>,
@@ -131,6 +132,15 @@ pub struct Stored {
 const HEAD: usize = 1 + 8 + 1 + 2;
 
 impl Stored {
+    /// A room that takes no step any more: no entry is about it.
+    pub fn parked(room: Bytes) -> Self {
+        Self {
+            at: Seq(u64::MAX),
+            worker: None,
+            room,
+        }
+    }
+
     /// As bytes.
     pub fn encode(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(HEAD + self.room.len());

@@ -111,7 +111,11 @@ impl Handover {
                 && node.simulation == self.tenure.simulation
                 && !node.load.draining
         });
-        nodes.sort_by_key(|node| node.load.rooms);
+        // Those that have time for it, if there are any.
+        if nodes.iter().any(|node| !node.load.overloaded) {
+            nodes.retain(|node| !node.load.overloaded);
+        }
+        nodes.sort_by_key(|node| (node.load.busy, node.load.rooms));
         nodes
     }
 

@@ -2,7 +2,7 @@
 //! to write it all again. Pure.
 //!
 //! - Entries go in order, one call in flight at a time; those that gather meanwhile go with the
-//!   next one (group commit). Checkpoints go beside them, never ahead of the entries.
+//!   next one (group commit). So do those that nobody waits for. Checkpoints go beside them, never ahead of the entries.
 //! - The store may forget the end of what it confirmed (a fail-over) or all of it (it came back
 //!   empty). So the owner keeps every entry that some written checkpoint still needs, and the
 //!   newest checkpoint of each room. It finds out by the numbers, of entries and of checkpoint
@@ -60,6 +60,8 @@ pub struct OwnJournal {
     kept: VecDeque<Bytes>,
     kept_bytes: usize,
     limit: usize,
+    /// Somebody waits for entries.
+    is_due: bool,
     /// The store has everything up to here, as far as is known.
     stored: Seq,
     /// Everything up to here may be relied on.
@@ -101,6 +103,22 @@ struct Shelf {
 struct Checkpoint {
     at: Seq,
     bytes: Bytes,
+    /// The room takes no step after it.
+    is_last: bool,
+}
+
+impl Checkpoint {
+    /// Entries up to here are not needed for the room.
+    fn reaches(&self) -> Seq {
+        if self.is_last { Seq(u64::MAX) } else { self.at }
+    }
+}
+
+impl Shelf {
+    fn is_parked(&self) -> bool {
+        let written = self.written.as_ref();
+        self.pending.is_none() && written.is_some_and(|written| written.is_last)
+    }
 }
 
 /// What a call under way writes.
@@ -121,6 +139,7 @@ impl OwnJournal {
             kept: VecDeque::new(),
             kept_bytes: 0,
             limit,
+            is_due: false,
             stored: Seq(0),
             confirmed: Seq(0),
             is_repairing: false,
@@ -138,6 +157,13 @@ impl OwnJournal {
 
     /// Adds an entry; gives its number.
     pub fn push(&mut self, entry: Bytes) -> Seq {
+        self.is_due = true;
+        self.gather(entry)
+    }
+
+    /// The same of an entry that nobody waits for: it goes with the next one that is pushed, or
+    /// with the next checkpoint.
+    pub fn gather(&mut self, entry: Bytes) -> Seq {
         self.kept_bytes += entry.len();
         self.kept.push_back(entry);
         self.last()
@@ -145,9 +171,27 @@ impl OwnJournal {
 
     /// A room's state after the entry `at`, which has been pushed.
     pub fn checkpoint(&mut self, room: RoomId, at: Seq, bytes: Bytes) {
+        let is_last = false;
+        self.set_pending(room, Checkpoint { at, bytes, is_last });
+    }
+
+    /// A room's last state, after the entry `at`: it takes no step any more, so that no later entry
+    /// is needed for it however long it stays.
+    pub fn park(&mut self, room: RoomId, at: Seq, bytes: Bytes) {
+        self.set_pending(
+            room,
+            Checkpoint {
+                at,
+                bytes,
+                is_last: true,
+            },
+        );
+    }
+
+    fn set_pending(&mut self, room: RoomId, checkpoint: Checkpoint) {
+        self.is_due = true;
         self.gone.remove(&room);
-        let shelf = self.shelves.entry(room).or_default();
-        shelf.pending = Some(Checkpoint { at, bytes });
+        self.shelves.entry(room).or_default().pending = Some(checkpoint);
     }
 
     /// The room needs no checkpoint any more.
@@ -227,6 +271,8 @@ impl OwnJournal {
             Request::Open { .. } => self.opened(reply),
             Request::Append { .. } => {
                 let upto = self.appending.take();
+                // What was to be written is so still.
+                self.is_due |= reply != Some(Written::Done);
                 match (reply, upto) {
                     (Some(Written::Done), Some(upto)) => self.stored = self.stored.max(upto),
                     (Some(refusal), _) => self.refused(refusal),
@@ -253,6 +299,7 @@ impl OwnJournal {
             Some(Written::Done) => {
                 self.state = State::Open;
                 self.stored = Seq(self.first.0 - 1);
+                self.is_due = !self.kept.is_empty();
             }
             Some(Written::Sealed) => self.state = State::Sealed,
             // It is there again, or never was: ask again.
@@ -284,6 +331,7 @@ impl OwnJournal {
     /// All checkpoints have to be written again; those that are in the store are older.
     fn rewrite(&mut self) {
         self.is_repairing = true;
+        self.is_due = true;
         self.known = 0;
         for shelf in self.shelves.values_mut() {
             let written = shelf.written.take();
@@ -311,7 +359,7 @@ impl OwnJournal {
     }
 
     fn append(&mut self) -> Option<Request> {
-        if self.appending.is_some() || self.stored >= self.last() {
+        if self.appending.is_some() || self.stored >= self.last() || !self.is_due {
             return None;
         }
         let from = self.stored.next();
@@ -327,7 +375,9 @@ impl OwnJournal {
             })
             .cloned()
             .collect();
-        self.appending = Some(Seq(self.stored.0 + entries.len() as u64));
+        let upto = Seq(self.stored.0 + entries.len() as u64);
+        self.is_due = upto < self.last();
+        self.appending = Some(upto);
         Some(Request::Append {
             first: from,
             entries,
@@ -353,8 +403,10 @@ impl OwnJournal {
             })
             .map(|(room, pending)| (room, pending.clone()))
             .collect();
-        // Without rooms nobody needs any entry.
-        let is_idle = self.shelves.is_empty() && !self.kept.is_empty() && stored == self.last();
+        // Without rooms that step nobody needs any entry.
+        let is_idle = self.shelves.values().all(Shelf::is_parked)
+            && !self.kept.is_empty()
+            && stored == self.last();
         if rooms.is_empty() && self.gone.is_empty() && !is_idle {
             return None;
         }
@@ -389,9 +441,9 @@ impl OwnJournal {
         let position = |(room, shelf): (&RoomId, &Shelf)| {
             let new = writing.binary_search_by_key(room, |(room, _)| *room);
             match (new, &shelf.written, &shelf.pending) {
-                (Ok(index), ..) => writing[index].1.at,
-                (Err(_), Some(written), _) => written.at,
-                (Err(_), None, Some(pending)) => pending.at,
+                (Ok(index), ..) => writing[index].1.reaches(),
+                (Err(_), Some(written), _) => written.reaches(),
+                (Err(_), None, Some(pending)) => pending.reaches(),
                 (Err(_), None, None) => self.stored,
             }
         };
@@ -422,3 +474,6 @@ impl OwnJournal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

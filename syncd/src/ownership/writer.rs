@@ -138,6 +138,11 @@ impl Journal {
         seq
     }
 
+    /// The same of an entry that nobody waits for.
+    pub(crate) fn gather(&self, entry: Bytes) -> Seq {
+        self.own.lock().gather(entry)
+    }
+
     /// A room's state, made from the last entry of all: none comes in between.
     pub(crate) fn checkpoint(&self, room: RoomId, make: impl FnOnce(Seq) -> Bytes) {
         let mut own = self.own.lock();
@@ -150,6 +155,12 @@ impl Journal {
     /// A room's state after the entry `at`.
     pub(crate) fn checkpoint_at(&self, room: RoomId, at: Seq, bytes: Bytes) {
         self.own.lock().checkpoint(room, at, bytes);
+    }
+
+    /// The last state of a room that is gone, after the entry `at`.
+    pub(crate) fn park(&self, room: RoomId, at: Seq, bytes: Bytes) {
+        self.own.lock().park(room, at, bytes);
+        self.wake.notify_one();
     }
 
     /// The room is over, or somebody else's.

@@ -34,6 +34,7 @@ fn setup(seed: u64, snapshot_bytes: usize) -> RoomSetup {
             seats: (0..8).map(seat).collect(),
             settings: r#"{"laps":1,"countdown":"1s","join_wait":"1s"}"#.to_owned(),
         },
+        watch_delay: Some(300),
         rules: Rules {
             snapshot_every: 3,
             snapshot_phase: 0,

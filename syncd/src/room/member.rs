@@ -49,6 +49,8 @@ pub(super) struct Member {
     inputs: InputQueue,
     held: u32,
     held_for: u32,
+    /// So many ticks late came the input of this step. For metrics.
+    pub(super) late: Option<u32>,
 }
 
 /// What of a [`Member`] is written down. The rest is about an attachment, and whoever attaches
@@ -82,6 +84,7 @@ impl Member {
             inputs: InputQueue::new(input_limit),
             held: 0,
             held_for: 0,
+            late: None,
         }
     }
 
@@ -127,6 +130,7 @@ impl Member {
             inputs,
             held,
             held_for,
+            late: None,
         })
     }
 
@@ -223,6 +227,7 @@ impl Member {
         match self.inputs.take() {
             Some(step) => {
                 self.held = step;
+                self.late = (self.held_for > 0 && present).then_some(self.held_for);
                 self.held_for = 0;
             }
             None if self.held_for < hold_ticks => self.held_for += 1,

@@ -39,6 +39,7 @@ pub(crate) fn room(game: &str, seats: u64, seed: u64) -> Room {
             seats: (0..seats).map(seat).collect(),
             settings: settings.to_owned(),
         },
+        watch_delay: Some(300),
         rules: Rules {
             snapshot_every: 3,
             snapshot_phase: 1,

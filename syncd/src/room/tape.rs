@@ -62,6 +62,8 @@ pub(crate) struct Opening {
     pub(crate) game: String,
     pub(crate) simulation: u32,
     pub(crate) setup: Setup,
+    /// As [`super::RoomSetup::watch_delay`].
+    pub(crate) watch_delay: Option<u32>,
 }
 
 /// A segment that was read.
@@ -171,6 +173,7 @@ impl Room {
             game: self.kind.name.to_owned(),
             simulation: self.kind.version,
             setup: self.setup.game.clone(),
+            watch_delay: self.setup.watch_delay,
         });
         let until = self.tick;
         let bytes = tape.cut(until, is_last, opening, &self.game.save());

@@ -10,26 +10,38 @@ use crate::game::{Departure, Seat, SeatResult, SeatSetup, json};
 
 /// What a client gets when the channel stands.
 #[derive(Serialize)]
-pub(super) struct RoomState<'a> {
-    pub(super) room: RoomId,
-    pub(super) game: &'a str,
-    pub(super) seat: Seat,
-    pub(super) tick: Tick,
-    pub(super) tick_hz: u32,
-    pub(super) snapshot_every: u32,
-    pub(super) input_width: u8,
-    pub(super) schema: &'a Schema,
-    pub(super) setup: serde_json::Value,
-    pub(super) seats: Vec<SeatState<'a>>,
+pub(crate) struct RoomState<'a> {
+    pub(crate) room: RoomId,
+    pub(crate) game: &'a str,
+    /// None for who watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seat: Option<Seat>,
+    pub(crate) tick: Tick,
+    pub(crate) tick_hz: u32,
+    pub(crate) snapshot_every: u32,
+    pub(crate) input_width: u8,
+    pub(crate) schema: &'a Schema,
+    pub(crate) setup: serde_json::Value,
+    pub(crate) seats: Vec<SeatState<'a>>,
     /// Up to where the player's inputs are applied or reported: the client goes on from there.
-    pub(super) processed: InputSeq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) processed: Option<InputSeq>,
+    /// For who watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<WatchState>,
     /// Only once the game is surely over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) result: Option<RoomResult<'a>>,
+    pub(crate) result: Option<RoomResult<'a>>,
 }
 
 #[derive(Serialize)]
-pub(super) struct SeatState<'a> {
+pub(crate) struct WatchState {
+    /// From what happens to when it is shown. None of a game that was over before.
+    pub(crate) delay_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SeatState<'a> {
     seat: Seat,
     player: PlayerId,
     name: &'a str,
@@ -38,7 +50,7 @@ pub(super) struct SeatState<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct RoomResult<'a> {
+pub(crate) struct RoomResult<'a> {
     standings: Vec<Standing<'a>>,
 }
 
@@ -73,11 +85,11 @@ enum RoomEvent<'a> {
     Ended { result: &'a RoomResult<'a> },
 }
 
-pub(super) fn state(state: &RoomState<'_>) -> String {
+pub(crate) fn state(state: &RoomState<'_>) -> String {
     serde_json::to_string(state).expect("the state has string keys only")
 }
 
-pub(super) fn seats<'a>(seats: &'a [SeatSetup], present: &[bool]) -> Vec<SeatState<'a>> {
+pub(crate) fn seats<'a>(seats: &'a [SeatSetup], present: &[bool]) -> Vec<SeatState<'a>> {
     let states = seats
         .iter()
         .zip(present)
@@ -92,7 +104,7 @@ pub(super) fn seats<'a>(seats: &'a [SeatSetup], present: &[bool]) -> Vec<SeatSta
     states.collect()
 }
 
-pub(super) fn result<'a>(seats: &'a [SeatSetup], results: &[SeatResult]) -> RoomResult<'a> {
+pub(crate) fn result<'a>(seats: &'a [SeatSetup], results: &[SeatResult]) -> RoomResult<'a> {
     let standing = |result: &SeatResult| {
         let setup = &seats[result.seat.index()];
         Standing {
@@ -109,7 +121,7 @@ pub(super) fn result<'a>(seats: &'a [SeatSetup], results: &[SeatResult]) -> Room
     }
 }
 
-pub(super) fn joined(seat: Seat, setup: &SeatSetup) -> Bytes {
+pub(crate) fn joined(seat: Seat, setup: &SeatSetup) -> Bytes {
     json(&RoomEvent::Joined {
         seat,
         player: setup.player,
@@ -118,7 +130,7 @@ pub(super) fn joined(seat: Seat, setup: &SeatSetup) -> Bytes {
     })
 }
 
-pub(super) fn left(seat: Seat, departure: Departure) -> Bytes {
+pub(crate) fn left(seat: Seat, departure: Departure) -> Bytes {
     let reason = match departure {
         Departure::Lost => "lost",
         Departure::Left => "left",
@@ -126,10 +138,10 @@ pub(super) fn left(seat: Seat, departure: Departure) -> Bytes {
     json(&RoomEvent::Left { seat, reason })
 }
 
-pub(super) fn inputs_lost(range: InputRange) -> Bytes {
+pub(crate) fn inputs_lost(range: InputRange) -> Bytes {
     json(&RoomEvent::InputsLost { range })
 }
 
-pub(super) fn ended(result: &RoomResult<'_>) -> Bytes {
+pub(crate) fn ended(result: &RoomResult<'_>) -> Bytes {
     json(&RoomEvent::Ended { result })
 }

@@ -117,6 +117,7 @@ fn room_with(seats: u64, rules: Rules) -> Room {
             seats: (0..seats).map(seat).collect(),
             settings: String::new(),
         },
+        watch_delay: None,
         rules,
     };
     Room::new(&PROBE, setup).unwrap()

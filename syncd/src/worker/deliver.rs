@@ -73,6 +73,8 @@ pub(super) fn deliver(
             meters.snapshots_sent.increment(targets.len() as u64);
             let bytes = body.len() * targets.len();
             meters.snapshot_bytes.increment(bytes as u64);
+            let size = body.len() as f64;
+            meters.client_bytes.record_many(size, targets.len());
             fan_out(lines, room, &body, targets, stream);
         }
     }

@@ -110,6 +110,11 @@ impl Hosted {
         self.motion = Motion::Stopping(reply);
     }
 
+    /// Whether it is to stand still after the next entry.
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.motion, Motion::Stopping(_))
+    }
+
     /// If it is to stand still: it does from now on, and this is who is told.
     pub(super) fn stop(&mut self) -> Option<oneshot::Sender<Frozen>> {
         match std::mem::replace(&mut self.motion, Motion::Steps) {
@@ -227,7 +232,6 @@ impl Hosted {
             match_id: setup.match_id,
             reason,
             result,
-            at: Instant::now(),
         }
     }
 

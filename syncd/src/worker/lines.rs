@@ -94,6 +94,11 @@ impl Lines {
         Some(batch)
     }
 
+    /// Whether anything reliable was said in this tick.
+    pub(crate) fn are_urgent(&self) -> bool {
+        self.by_id.values().any(|line| !line.reliable.is_empty())
+    }
+
     /// What is reliable of this tick waits for the entry `seq`.
     pub(crate) fn hold(&mut self, seq: Seq) {
         for line in self.by_id.values_mut() {

@@ -16,8 +16,15 @@ use crate::ownership::entry::{EntryWriter, Stored, WorkerNumber};
 use crate::ownership::writer::{Journal, Progress};
 use crate::room::{Room, TICK_HZ};
 
-/// A checkpoint of each room every so many ticks, a few rooms at each tick.
+/// A checkpoint of each room every so many ticks.
 const CHECKPOINT_EVERY: u32 = TICK_HZ;
+
+/// Rooms have their turn in so many groups, as each call to the store has its price.
+const CHECKPOINT_GROUPS: u32 = 5;
+
+/// Entries that nobody waits for are written every so many ticks: a crash costs players so much of
+/// what they have seen as a hint.
+const GATHER_TICKS: u32 = 3;
 
 /// The journalling half of a worker.
 pub(super) struct Survival {
@@ -28,6 +35,8 @@ pub(super) struct Survival {
     /// Entries that are not confirmed.
     pending: VecDeque<Pending>,
     confirmed: Seq,
+    /// The last entry.
+    written: Seq,
     /// Whether anything has to be written although no room is here.
     has_marks: bool,
     /// Histories end with the next entry.
@@ -63,6 +72,7 @@ impl Survival {
             entry: EntryWriter::new(number),
             pending: VecDeque::new(),
             confirmed: Seq(0),
+            written: Seq(0),
             has_marks: false,
             breaks: None,
         }
@@ -84,6 +94,13 @@ impl Survival {
     pub(super) fn rest(&mut self, room: RoomId) {
         self.entry.rest(room);
         self.has_marks = true;
+    }
+
+    /// A room that is gone, in its last state, stays in the journal until its result is recorded.
+    pub(super) fn park(&mut self, room: &Room) {
+        let stored = Stored::parked(room.checkpoint().into());
+        let at = self.written;
+        self.journal.park(room.id(), at, stored.encode());
     }
 
     /// Whether what was decided by the entry `at` may be acted on.
@@ -129,7 +146,16 @@ impl Worker {
         }
         survival.has_marks = false;
         let breaks = std::mem::take(&mut survival.breaks);
-        let seq = survival.journal.push(survival.entry.finish());
+        let entry = survival.entry.finish();
+        let is_urgent = self.lines.are_urgent()
+            || breaks.is_some()
+            || self.rooms.values().any(|hosted| hosted.is_stopping())
+            || self.tick.is_multiple_of(GATHER_TICKS);
+        let seq = match is_urgent {
+            true => survival.journal.push(entry),
+            false => survival.journal.gather(entry),
+        };
+        survival.written = seq;
         let waiting: usize = survival.pending.iter().map(|entry| entry.segments).sum();
         survival.pending.push_back(Pending {
             seq,
@@ -152,7 +178,11 @@ impl Worker {
                     .break_histories(|seat| !stays[seat.index()], epoch);
             }
             let reply = hosted.stop();
-            let is_due = (hosted.room.tick().0 + id.0 as u32).is_multiple_of(CHECKPOINT_EVERY);
+            let group = (id.0 % u64::from(CHECKPOINT_GROUPS)) as u32;
+            let turn = self
+                .tick
+                .wrapping_add(group * (CHECKPOINT_EVERY / CHECKPOINT_GROUPS));
+            let is_due = turn.is_multiple_of(CHECKPOINT_EVERY);
             if reply.is_none() && !is_due && breaks.is_none() {
                 continue;
             }

@@ -158,6 +158,7 @@ fn state(ticks: u32) -> Vec<u8> {
     let setup = RoomSetup {
         room: ROOM,
         match_id: MatchId(1),
+        watch_delay: None,
         mode: "race".to_owned(),
         game: Setup {
             seed: 7,

@@ -27,7 +27,7 @@ use rpc::pb::to_origin_item::Item as ToItem;
 use rpc::transport::{Endpoint, Incoming, Names, memory};
 use serde_json::Value;
 use syncd::games::Games;
-use syncd::{Announce, Config, Parts};
+use syncd::{Announce, Config, Failed, Parts};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) fail: AtomicUsize,
+    /// The results of these matches get no answer.
+    pub(crate) silent_for: Mutex<Vec<MatchId>>,
     pub(crate) recorded: Mutex<Vec<MatchResult>>,
 }
 
@@ -51,6 +53,9 @@ impl Results for Store {
         result: &'a MatchResult,
     ) -> BoxFuture<'a, Result<Recorded, EngineError>> {
         Box::pin(async move {
+            if self.silent_for.lock().contains(&result.match_id) {
+                return std::future::pending().await;
+            }
             let failing = self
                 .fail
                 .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -84,7 +89,7 @@ pub(crate) struct Node {
     pub(crate) rooms: RoomsClient<Channel>,
     pub(crate) drain: Drain,
     pub(crate) store: Arc<Store>,
-    pub(crate) serving: JoinHandle<()>,
+    pub(crate) serving: JoinHandle<Result<(), Failed>>,
     channel: Channel,
     gateways: AtomicUsize,
 }
@@ -115,9 +120,18 @@ impl Node {
 
     /// A node among others on one store.
     pub(crate) async fn start_shared(config: Config, engine: Engine, announce: Announce) -> Self {
+        Self::start_shared_with(config, Games::default(), engine, announce).await
+    }
+
+    pub(crate) async fn start_shared_with(
+        config: Config,
+        games: Games,
+        engine: Engine,
+        announce: Announce,
+    ) -> Self {
         let (connector, incoming) = memory();
-        let (incoming, endpoint) = (Incoming::Memory(incoming), Endpoint::Memory(connector));
-        Self::start_on(incoming, endpoint, config, engine, announce).await
+        let ends = (Incoming::Memory(incoming), Endpoint::Memory(connector));
+        Self::start_on(ends, config, games, engine, announce).await
     }
 
     /// The same, where the others can reach it.
@@ -128,15 +142,15 @@ impl Node {
     ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let (incoming, to) = (Incoming::Tcp(listener), Endpoint::tcp(&endpoint));
+        let ends = (Incoming::Tcp(listener), Endpoint::tcp(&endpoint));
         let announce = Announce { endpoint, lease };
-        Self::start_on(incoming, to, config, engine, announce).await
+        Self::start_on(ends, config, Games::default(), engine, announce).await
     }
 
     async fn start_on(
-        incoming: Incoming,
-        endpoint: Endpoint,
+        (incoming, endpoint): (Incoming, Endpoint),
         config: Config,
+        games: Games,
         mut engine: Engine,
         announce: Announce,
     ) -> Self {
@@ -150,12 +164,17 @@ impl Node {
             announce: Some(announce),
             names: Names::default(),
         };
-        let serving = tokio::spawn(syncd::build(parts).serve(incoming));
+        let serving = tokio::spawn(syncd::build_with(parts, games).serve(incoming));
         let channel = endpoint.connect(PATIENCE).await.unwrap();
         Self::around(drain, store, serving, channel)
     }
 
-    fn around(drain: Drain, store: Arc<Store>, serving: JoinHandle<()>, channel: Channel) -> Self {
+    fn around(
+        drain: Drain,
+        store: Arc<Store>,
+        serving: JoinHandle<Result<(), Failed>>,
+        channel: Channel,
+    ) -> Self {
         Self {
             rooms: RoomsClient::new(channel.clone()),
             drain,
@@ -221,6 +240,7 @@ pub(crate) fn create(room: u64, seats: u64, settings: &str) -> pb::CreateRoom {
         seed: 7,
         seats: (1..=seats).map(seat).collect(),
         settings: settings.to_owned(),
+        watching: None,
     }
 }
 
@@ -387,7 +407,24 @@ impl Client {
             rating: 1500,
             mode,
             room: Some(RoomId(room)),
+            watch: None,
         }
+    }
+
+    /// Asks to watch a room.
+    pub(crate) async fn ask_to_watch(&mut self, gateway: &Gateway, room: u64, delay: Duration) {
+        let mut request = self.request(room, Attach::Fresh);
+        request.watch = Some(delay);
+        gateway.send(request.to_item().item.unwrap()).await;
+    }
+
+    /// The same, and waits for the answer.
+    pub(crate) async fn watch(&mut self, gateway: &mut Gateway, room: u64, delay: Duration) {
+        self.ask_to_watch(gateway, room, delay).await;
+        let attached = gateway.attached(self.number).await;
+        assert!(!attached.recovered, "a watcher goes on from nothing");
+        assert_eq!((attached.attempt, attached.room), (self.attempt, room));
+        self.take_attached(&attached);
     }
 
     /// Attaches, and waits for the answer.
@@ -434,6 +471,17 @@ impl Client {
                 frame: frame.into(),
             }))
             .await;
+    }
+
+    /// Acknowledges the events that it has.
+    pub(crate) async fn acknowledge(&self, gateway: &Gateway) {
+        let ack = pb::Ack {
+            session: self.number,
+            epoch: self.position.epoch.0,
+            offset: self.position.offset.0,
+            resend: false,
+        };
+        gateway.send(ToItem::Ack(ack)).await;
     }
 
     /// Takes what is for this client; `true` for a snapshot.

@@ -236,6 +236,7 @@ fn room(id: RoomId, game: &str, settings: &str) -> Room {
     let setup = RoomSetup {
         room: id,
         match_id: MatchId(id.0 + 100),
+        watch_delay: Some(5),
         mode: game.to_owned(),
         game: Setup {
             seed: 7,

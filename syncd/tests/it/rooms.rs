@@ -112,7 +112,7 @@ async fn a_drain_refuses_rooms_says_so_and_waits_for_those_there_are() {
         .expect("known, so it is no new room");
     assert!(!node.serving.is_finished());
     // Nobody enters, so the room ends after a minute, and the node with it.
-    node.serving.await.unwrap();
+    node.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,12 +161,12 @@ async fn open_rooms(node: &Node) -> rpc::pb::OpenRooms {
 
 /// A game that panics where its settings say, and is over in its tenth step if they say `over`,
 /// `result` or `drop`.
-struct Bomb {
+pub(crate) struct Bomb {
     at: String,
     steps: u32,
 }
 
-const BOMB: GameKind = GameKind {
+pub(crate) const BOMB: GameKind = GameKind {
     name: "bomb",
     input_bits: 8,
     schema: || Schema::new(1, vec![], vec![]).unwrap(),
@@ -234,7 +234,7 @@ impl Game for Bomb {
 }
 
 /// One worker, so that a room that fails has neighbours; ended rooms are gone at once.
-fn bombs() -> Config {
+pub(crate) fn bombs() -> Config {
     Config {
         workers: 1,
         linger: Duration::ZERO,
@@ -242,7 +242,7 @@ fn bombs() -> Config {
     }
 }
 
-async fn light(node: &Node, room: u64, at: &str) {
+pub(crate) async fn light(node: &Node, room: u64, at: &str) {
     let mut bomb = create(room, 1, at);
     bomb.game = "bomb".to_owned();
     node.rooms.clone().create(bomb).await.unwrap();
@@ -302,6 +302,7 @@ async fn a_node_whose_worker_died_ends() {
     // Not even the end of a room is safe from this one.
     light(&node, 2, "drop").await;
     let ended = tokio::time::timeout(Duration::from_secs(10), node.serving).await;
-    ended.expect("it ends by itself").unwrap();
+    let ended = ended.expect("it ends by itself").unwrap();
+    assert_eq!(ended, Err(syncd::Failed::Task));
     assert!(node.drain.is_draining(), "and takes its process with it");
 }

@@ -23,22 +23,26 @@ const LEASE: LeaseConfig = LeaseConfig {
 };
 
 /// Two nodes on one store.
-struct Pair {
-    engine: Engine,
-    nodes: [(Node, Cable); 2],
+pub(crate) struct Pair {
+    pub(crate) engine: Engine,
+    pub(crate) nodes: [(Node, Cable); 2],
 }
 
 impl Pair {
     async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    pub(crate) async fn start_with(config: Config) -> Self {
         let engine = Engine::embedded(None).unwrap();
         let nodes = [
-            start("syncd-1", &engine).await,
-            start("syncd-2", &engine).await,
+            start("syncd-1", &engine, config.clone()).await,
+            start("syncd-2", &engine, config).await,
         ];
         Self { engine, nodes }
     }
 
-    async fn until_placed_on(&self, name: &str, room: u64) {
+    pub(crate) async fn until_placed_on(&self, name: &str, room: u64) {
         let began = tokio::time::Instant::now();
         loop {
             let found = self.engine.placements.find(&[RoomId(room)]).await.unwrap();
@@ -57,11 +61,11 @@ impl Pair {
     }
 }
 
-async fn start(name: &str, engine: &Engine) -> (Node, Cable) {
+async fn start(name: &str, engine: &Engine, config: Config) -> (Node, Cable) {
     let cable = Cable::default();
     let config = Config {
         node: name.parse().unwrap(),
-        ..Config::default()
+        ..config
     };
     let announce = Announce {
         endpoint: format!("http://{name}.test:1"),

@@ -69,8 +69,8 @@ impl Mutation {
     pub(crate) fn first_seed(self) -> u64 {
         match self {
             Self::LateCheckpoint => 1_150,
-            Self::SayUnproved => 1_230,
-            Self::LostCall => 1_900,
+            Self::SayUnproved => 2_540,
+            Self::LostCall => 1_870,
             Self::ForgottenSeal => 310,
             Self::ThawByLookUp | Self::NoSettle => 140,
             _ => 0,

@@ -197,11 +197,11 @@ pub(crate) fn row(name: &str, mut times: Vec<Duration>) -> String {
     };
     let at = |share: f64| times[(last as f64 * share).round() as usize];
     format!(
-        "| {name} | {} | {:.0?} | {:.0?} | {:.0?} |",
+        "| {name} | {} | {} ms | {} ms | {} ms |",
         times.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        at(0.5).as_millis(),
+        at(0.99).as_millis(),
+        at(1.0).as_millis()
     )
 }
 

@@ -37,7 +37,46 @@ fn linked(numbers: &[u64]) -> Nodes {
     Nodes {
         matchers: Vec::new(),
         rooms: numbers.iter().map(room).collect(),
+        stages: numbers
+            .iter()
+            .map(|number| (node(*number), LinkId(*number)))
+            .collect(),
     }
+}
+
+/// Somebody who wants to watch the room.
+fn watcher(who: u64, cause: Cause, spell: Spell) -> Case<u64> {
+    Case {
+        wish: Wish::Watch(ROOM),
+        spell,
+        cause,
+        ..newcomer(who)
+    }
+}
+
+#[test]
+fn a_room_is_watched_at_the_node_that_all_choose_then_at_the_next() {
+    let mut routing = Routing::new(true);
+    routing.set_nodes(linked(&[1, 2, 3]));
+    let mut spell = Spell::default();
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let cause = match tried.last() {
+            None => Cause::Asked,
+            Some(link) => Cause::Unknown(incarnation(*link, 1)),
+        };
+        let at = Timestamp(NOW.0 + 1_000_000 * tried.len() as u64);
+        routing.enter(at, seat(1), watcher(1, cause, spell));
+        assert_eq!(routing.rooms_to_ask(at), [], "a tape is nobody's");
+        let later = Timestamp(at.0 + 500_000);
+        let (link, again) = attached(&routing.poll(later)).unwrap();
+        assert!(!tried.contains(&link));
+        tried.push(link);
+        spell = again;
+    }
+    let cause = Cause::Unknown(incarnation(tried[2], 1));
+    routing.enter(NOW, seat(1), watcher(1, cause, spell));
+    assert_eq!(routing.poll(NOW), [Order::Refuse(1, Why::NotShown)]);
 }
 
 /// Somebody who was in the room, which began on node 1.
@@ -233,6 +272,7 @@ fn an_owner_that_never_gets_the_room_is_believed_in_the_end() {
             last,
         }),
         told: true,
+        ..Spell::default()
     };
     let enter = |routing: &mut Routing<u64>, now, spell| {
         let unknown = Cause::Unknown(incarnation(2, 1));
@@ -339,7 +379,25 @@ fn a_player_goes_to_the_matcher_that_has_it() {
         .collect();
     routing.set_nodes(Nodes {
         matchers,
-        rooms: BTreeMap::new(),
+        ..Nodes::default()
     });
     assert_eq!(attached(&routing.poll(NOW)).unwrap().0, 1);
+}
+
+#[test]
+fn a_room_that_no_node_has_waits_on_and_it_is_known_for_how_long() {
+    let mut routing = by_placement(linked(&[1, 2]));
+    assert_eq!(routing.longest(NOW), None);
+    let gone = Cause::Lost("node_gone");
+    routing.enter(NOW, seat(1), standing(1, gone.clone()));
+    routing.enter(ms(500), seat(2), standing(2, gone));
+    let late = ms(600_000);
+    // Placed on a node that is not there: no other one runs its simulation.
+    answer(&mut routing, late, &at(9));
+    assert_eq!(attached(&routing.poll(late)), None);
+    assert_eq!(routing.len(), 2, "nobody is sent away");
+    assert_eq!(
+        routing.longest(late),
+        Some((ROOM, Duration::from_secs(600)))
+    );
 }

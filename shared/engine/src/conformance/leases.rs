@@ -129,6 +129,8 @@ async fn watchers_see_nodes_come_change_and_go(leases: &dyn Leases, ttl: Duratio
         sessions: 40,
         capacity: 100,
         draining: true,
+        busy: 650,
+        overloaded: true,
     };
     renew(leases, &node, ttl * 20).await;
     until_watched(leases, kind, ttl * 10, from_ref(&node)).await;

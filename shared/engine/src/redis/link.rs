@@ -238,19 +238,20 @@ impl Keeper {
     async fn run(self) {
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         let mut failures = 0;
+        let mut outage = Outage::default();
         loop {
             match self.connect().await {
                 Ok(live) => {
-                    if failures >= ATTEMPTS {
-                        tracing::info!(address = %self.address, "Redis is back");
-                    }
                     let since = Instant::now();
+                    if let Some(away_for) = outage.ends(since) {
+                        tracing::info!(address = %self.address, ?away_for, "Redis is back");
+                    }
                     self.link.send_replace(Link::Up(Arc::clone(&live)));
                     self.watch(&live).await;
                     failures = 0;
                     if live.is_silent.load(Ordering::Relaxed) {
                         failures = ATTEMPTS;
-                        self.down(closed("the server does not answer"));
+                        self.down(&mut outage, closed("the server does not answer"));
                     } else {
                         self.link.send_replace(Link::Connecting);
                     }
@@ -260,11 +261,9 @@ impl Keeper {
                 }
                 Err(error) => {
                     failures += 1;
-                    if failures == ATTEMPTS {
-                        tracing::warn!(address = %self.address, %error, "Redis is away");
-                    }
+                    outage.note(Instant::now());
                     if failures >= ATTEMPTS {
-                        self.down(error);
+                        self.down(&mut outage, error);
                     }
                 }
             }
@@ -273,7 +272,10 @@ impl Keeper {
         }
     }
 
-    fn down(&self, error: RedisError) {
+    fn down(&self, outage: &mut Outage, error: RedisError) {
+        if outage.begins(Instant::now()) {
+            tracing::warn!(address = %self.address, %error, "Redis is away");
+        }
         self.link.send_replace(Link::Down(error));
     }
 
@@ -347,6 +349,32 @@ impl Keeper {
             () = live.cut.cancelled() => {}
             () = ask => {}
         }
+    }
+}
+
+/// A time in which the server is away: told once when it begins, and once when it ends.
+#[derive(Debug, Default)]
+struct Outage {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Outage {
+    /// An attempt has failed. It may be nothing.
+    fn note(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    /// The server counts as away. Gives whether that is news.
+    fn begins(&mut self, now: Instant) -> bool {
+        self.note(now);
+        !std::mem::replace(&mut self.is_told, true)
+    }
+
+    /// The server answers. Gives for how long it was away, if that was told.
+    fn ends(&mut self, now: Instant) -> Option<Duration> {
+        let since = self.since.take()?;
+        std::mem::take(&mut self.is_told).then(|| now - since)
     }
 }
 
@@ -437,4 +465,29 @@ pub(super) async fn within<T>(
 
 pub(super) fn closed(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::Io, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
+        let (mut outage, start) = (Outage::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        outage.note(at(0));
+        assert!(outage.begins(at(1)));
+        assert!(!outage.begins(at(2)), "told already");
+        assert_eq!(outage.ends(at(30)), Some(Duration::from_secs(30)));
+        assert_eq!(outage.ends(at(31)), None);
+        assert!(outage.begins(at(40)), "another one");
+    }
+
+    #[test]
+    fn a_connection_that_is_back_at_once_is_no_outage() {
+        let (mut outage, now) = (Outage::default(), Instant::now());
+        outage.note(now);
+        assert_eq!(outage.ends(now), None);
+        assert!(outage.begins(now));
+    }
 }

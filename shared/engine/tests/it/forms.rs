@@ -42,6 +42,8 @@ fn node() -> NodeRecord {
             sessions: 2,
             capacity: 3,
             draining: false,
+            busy: 50,
+            overloaded: false,
         },
         build: "0.1.0".to_owned(),
         simulation: "race:1".to_owned(),

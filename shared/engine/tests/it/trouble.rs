@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pixelrush_engine::redis::{Call, RedisConfig};
+use chassis::readiness::Readiness;
+use pixelrush_engine::redis::{Call, RedisConfig, Without};
 use pixelrush_engine::{Engine, EngineError, Placement, Seq, Written};
 use protocol::id::{Generation, RoomId};
 use servers::RedisServer;
@@ -111,6 +112,41 @@ async fn a_silent_redis_costs_a_deadline_and_then_nothing() {
     server.resume();
     until("calls work again", async || find().await.is_ok()).await;
     assert!(redis.is_reachable());
+}
+
+#[tokio::test]
+async fn who_needs_redis_is_unready_while_it_is_silent_and_others_say_so() {
+    let server = RedisServer::start();
+    let engine = engine(&single(&server, "pr")).await;
+    let redis = engine.redis.clone().unwrap();
+    let (matcher, gateway) = (Readiness::new(), Readiness::new());
+    let conditions = [&matcher, &gateway].map(|readiness| readiness.condition("engine"));
+    let [needs, goes_on] = &conditions;
+    let reason = |readiness: &Readiness| readiness.conditions().remove(0).reason;
+    let story = async {
+        until("both are ready", async || {
+            matcher.is_ready() && reason(&gateway).is_none()
+        })
+        .await;
+        server.pause();
+        until("the silence is seen", async || {
+            assert!(gateway.is_ready());
+            !matcher.is_ready() && reason(&gateway).is_some()
+        })
+        .await;
+        let text = reason(&gateway).unwrap();
+        assert_eq!(text, "Redis does not answer: races go on");
+        server.resume();
+        until("both are ready again", async || {
+            matcher.is_ready() && reason(&gateway).is_none()
+        })
+        .await;
+    };
+    tokio::select! {
+        () = story => {}
+        () = redis.show_health(needs, Without::Useless) => {}
+        () = redis.show_health(goes_on, Without::Impaired("races go on")) => {}
+    }
 }
 
 #[tokio::test]

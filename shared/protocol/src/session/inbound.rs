@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::room::Wish;
 use super::{SNAPSHOTS_KEPT, Session, SessionEvent, State};
 use crate::control::{ChannelAttached, ChannelClosed, ErrorMessage, ServerMessage, Welcome};
 use crate::cursor::Arrival;
@@ -65,8 +66,10 @@ impl Session {
         let mut link = Link::client(config, self.random.next_u64(), now);
         link.set_active(now, self.room.is_some());
         self.link = Some(link);
-        if self.room.is_none() {
-            self.tell_restored(now);
+        match &self.room {
+            None => self.tell_restored(now),
+            Some(Wish::Play(_)) => {} // the hello has named it
+            Some(watch @ Wish::Watch(_)) => self.say(&watch.request()),
         }
         self.events.push_back(SessionEvent::Welcome(welcome));
     }
@@ -114,7 +117,8 @@ impl Session {
     }
 
     fn handle_error(&mut self, now: Timestamp, error: ErrorMessage) {
-        if error.re.as_deref() == Some("room.join") && error.retry_after_ms.is_none() {
+        let asked = self.room.as_ref().map(|wish| wish.request().kind());
+        if asked.is_some() && error.re.as_deref() == asked && error.retry_after_ms.is_none() {
             self.close_room();
             self.tell_restored(now);
         }

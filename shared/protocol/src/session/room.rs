@@ -1,37 +1,81 @@
-//! A session's part in a room: entering it, playing in it, leaving it.
+//! A session's part in a room: entering it, playing in it, leaving it; or watching it.
 
 use super::{Output, Session, SessionEvent, State};
-use crate::control::{ClientMessage, RoomJoin, RoomLeave};
+use crate::control::{ClientMessage, RoomJoin, RoomLeave, RoomUnwatch, RoomWatch};
 use crate::frame::Frame;
 use crate::id::{Channel, Tick};
 use crate::input::{InputRange, InputWindow};
 use crate::time::Timestamp;
 
+/// The room that a client wants to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// By its seat there, with this ticket.
+    Play(String),
+    /// Without one.
+    Watch(RoomWatch),
+}
+
+impl Wish {
+    /// What asks for it.
+    pub(super) fn request(&self) -> ClientMessage {
+        match self.clone() {
+            Self::Play(ticket) => ClientMessage::RoomJoin(RoomJoin { ticket }),
+            Self::Watch(watch) => ClientMessage::RoomWatch(watch),
+        }
+    }
+
+    pub(super) fn ticket(&self) -> Option<&String> {
+        match self {
+            Self::Play(ticket) => Some(ticket),
+            Self::Watch(_) => None,
+        }
+    }
+}
+
 impl Session {
     /// Enters a room with the ticket out of `match.found`, now and after every reconnect until
     /// the room is left or over.
     pub fn join_room(&mut self, ticket: String) {
-        if self.room.as_ref() != Some(&ticket) {
+        self.wish_for(Wish::Play(ticket));
+    }
+
+    /// Watches a room without a seat in it, now and after every reconnect until it is over, or
+    /// [`leave_room`](Self::leave_room). A room that was entered is none any more to this client.
+    pub fn watch_room(&mut self, watch: RoomWatch) {
+        self.wish_for(Wish::Watch(watch));
+    }
+
+    fn wish_for(&mut self, wish: Wish) {
+        if self.room.as_ref() != Some(&wish) {
             self.close_room();
         } else if self.room_attached {
             return;
         }
-        self.leaving.enter_room();
-        self.room = Some(ticket.clone());
+        if wish.ticket().is_some() {
+            self.leaving.enter_room();
+        }
+        let request = wish.request();
+        self.room = Some(wish);
         if self.state == State::Live {
-            self.say(&ClientMessage::RoomJoin(RoomJoin { ticket }));
+            self.say(&request);
         }
     }
 
     /// Leaves the room for good. Without a connection, or if the word is lost with one, the server
-    /// is told as soon as it shows that it does not know.
+    /// is told as soon as it shows that it does not know. Who watches watches no more.
     pub fn leave_room(&mut self) {
         let live = self.state == State::Live;
-        if let Some(ticket) = self.room.take() {
-            self.leaving.leave_room(ticket, live);
-            if live {
-                self.say(&ClientMessage::RoomLeave(RoomLeave {}));
+        match self.room.take() {
+            Some(Wish::Play(ticket)) => {
+                self.leaving.leave_room(ticket, live);
+                if live {
+                    self.say(&ClientMessage::RoomLeave(RoomLeave {}));
+                }
             }
+            // A watch ends with its connection: there is nothing to make up for.
+            Some(Wish::Watch(_)) if live => self.say(&ClientMessage::RoomUnwatch(RoomUnwatch {})),
+            Some(Wish::Watch(_)) | None => {}
         }
         self.close_room();
         if live {
@@ -43,7 +87,7 @@ impl Session {
     /// Adds a step of input for the room. Steps go out at the next
     /// [`flush_inputs`](Self::flush_inputs). Over the limit the oldest step is given up.
     pub fn push_input(&mut self, step: u32) {
-        if self.room.is_none() {
+        if self.ticket().is_none() {
             return;
         }
         if let (_, Some(lost)) = self.inputs.push(step) {
@@ -77,6 +121,11 @@ impl Session {
     /// the next one has to be whole.
     pub fn forget_snapshots(&mut self) {
         self.snapshots.clear();
+    }
+
+    /// The ticket of the room that is played in.
+    pub(super) fn ticket(&self) -> Option<&String> {
+        self.room.as_ref().and_then(Wish::ticket)
     }
 
     /// The newest snapshot that was told; 0 if none was since the room attached.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::{ChannelAttached, ServerMessage, Welcome};
+use crate::control::{ChannelAttached, ErrorCode, ErrorMessage, RoomWatch, ServerMessage, Welcome};
 use crate::frame::SnapshotHead;
 use crate::id::{Epoch, Offset, PlayerId, SessionId};
 
@@ -303,4 +303,64 @@ impl Session {
         self.handle_timeout(now);
         now
     }
+}
+
+fn watching() -> RoomWatch {
+    RoomWatch {
+        room: crate::id::RoomId(7),
+        delay_ms: None,
+    }
+}
+
+fn said(session: &mut Session, now: Timestamp) -> Vec<ClientMessage> {
+    let texts = outputs(session, now).into_iter();
+    let texts = texts.filter_map(|output| match output {
+        Output::Text(text) => Some(ClientMessage::parse(&text).unwrap()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[test]
+fn who_watches_asks_again_on_each_connection_and_goes_on_from_nothing() {
+    let mut session = live(2);
+    session.watch_room(watching());
+    let ask = ClientMessage::RoomWatch(watching());
+    assert_eq!(said(&mut session, at(3)), std::slice::from_ref(&ask));
+    session.handle_text(at(4), &room_channel(false));
+    session.push_input(5);
+    session.flush_inputs(at(5));
+    assert_eq!(session.inputs().unsettled().count(), 0, "no seat, no input");
+
+    session.handle_closed(at(1_000), None);
+    session.handle_timeout(at(1_000));
+    outputs(&mut session, at(1_000));
+    session.handle_connected(at(1_001));
+    let hello = hello(&outputs(&mut session, at(1_001)));
+    assert_eq!((hello.room, hello.have.room), (None, None));
+    session.handle_text(at(1_002), &welcome());
+    assert_eq!(said(&mut session, at(1_002)), [ask]);
+    assert!(!session.is_in_room());
+    session.handle_text(at(1_003), &room_channel(false));
+    assert!(session.is_in_room());
+
+    session.leave_room();
+    let no_more = ClientMessage::RoomUnwatch(crate::control::RoomUnwatch {});
+    assert_eq!(said(&mut session, at(1_004)), [no_more]);
+    assert!(!session.is_in_room());
+}
+
+#[test]
+fn a_refused_watch_ends_the_wish_to_watch_and_no_other() {
+    let refused = |re: &str| {
+        let error = ErrorMessage::new(ErrorCode::WatchForbidden, "no").re(re);
+        ServerMessage::Error(error).to_text()
+    };
+    let mut session = live(1);
+    session.watch_room(watching());
+    session.handle_text(at(4), &refused("room.join"));
+    session.handle_text(at(4), &room_channel(false));
+    assert!(session.is_in_room());
+    session.handle_text(at(5), &refused("room.watch"));
+    assert!(!session.is_in_room());
 }

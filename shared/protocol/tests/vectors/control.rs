@@ -35,6 +35,15 @@ const CLIENT: &[(&str, &str)] = &[
         r#"{"t":"room.say","data":null,"to":2}"#,
     ),
     (
+        "watch a room",
+        r#"{"t":"room.watch","room":"rm_00000000000000aa","delay_ms":10000}"#,
+    ),
+    (
+        "watch a room as soon as may be",
+        r#"{"t":"room.watch","room":"rm_00000000000000aa","delay_ms":null}"#,
+    ),
+    ("watch no more", r#"{"t":"room.unwatch"}"#),
+    (
         "null is absent",
         r#"{"t":"hello","v":1,"token":null,"resume":"r","instance":"in_0000000000000001","attempt":1}"#,
     ),
@@ -66,6 +75,10 @@ const CLIENT: &[(&str, &str)] = &[
     (
         "half a surrogate pair is said",
         r#"{"t":"room.say","data":"\ud800"}"#,
+    ),
+    (
+        "watch what is no room",
+        r#"{"t":"room.watch","room":"mt_00000000000000aa"}"#,
     ),
     (
         "number is too large",

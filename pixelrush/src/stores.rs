@@ -1,0 +1,41 @@
+//! What a matcher works on: alone, or among others on one Redis.
+
+use std::sync::Arc;
+
+use engine::redis::Redis;
+use engine::{Engine, Placements};
+use matcher::store::TicketStore;
+use matcher::store::memory::MemoryStore;
+use matcher::store::redis::RedisStore;
+use matcher::{NodeSource, SyncdNode};
+use rpc::transport::Names;
+
+/// What a matcher works on.
+pub(crate) struct MatcherStores {
+    pub(crate) tickets: Arc<dyn TicketStore>,
+    pub(crate) nodes: NodeSource,
+    pub(crate) placements: Option<Arc<dyn Placements>>,
+}
+
+impl MatcherStores {
+    /// Of the only matcher there is.
+    pub(crate) fn alone(nodes: Vec<SyncdNode>, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(MemoryStore::new(limit)),
+            nodes: NodeSource::Static(nodes),
+            placements: None,
+        }
+    }
+
+    /// Of one among others.
+    pub(crate) fn shared(engine: &Engine, redis: Redis, names: &Names, limit: usize) -> Self {
+        Self {
+            tickets: Arc::new(RedisStore::new(redis, limit)),
+            nodes: NodeSource::Leases {
+                leases: engine.leases.clone(),
+                names: names.clone(),
+            },
+            placements: Some(engine.placements.clone()),
+        }
+    }
+}
