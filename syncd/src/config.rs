@@ -35,7 +35,7 @@ pub struct Config {
     /// Most rooms at once. Over it new ones are refused.
     pub capacity: NonZeroUsize,
     /// New rooms are refused while the busiest worker uses more than this share of the time for its
-    /// steps, or is about to: ticks slip at 1.
+    /// steps, or is about to: ticks slip at 1. A node without rooms takes one all the same.
     pub max_load: Share,
     /// The same for rooms of nodes that drain or are gone, which are better late than nowhere. If
     /// every node is over it, rooms of nodes that are gone are taken all the same.

@@ -24,12 +24,18 @@ impl Host {
     }
 
     /// How busy the busiest worker is, in thousandths of the time for its steps: now, and as is to be
-    /// expected with all rooms that are on it and one more.
+    /// expected with all rooms that are on it and one more. A node without rooms expects nothing:
+    /// what keeps it busy is not its rooms, and to refuse them would not help.
     pub(super) fn busyness(&self, rooms_on: &[usize]) -> (u32, u32) {
+        let has_rooms = rooms_on.iter().any(|rooms| *rooms > 0);
         let loads = self.loads.lock();
         let each = loads.iter().zip(rooms_on);
         let each = each.map(|(load, rooms)| {
-            let expected = load.expected(rooms + 1);
+            let expected = if has_rooms {
+                load.expected(rooms + 1)
+            } else {
+                0.0
+            };
             (permille(load.busy()), permille(expected))
         });
         each.fold((0, 0), |worst, one| {
@@ -140,6 +146,15 @@ mod tests {
         assert!(host.is_exhausted().is_some_and(|busy| busy > 900));
         host.set_load(1, load(0.5, 1));
         assert!(begin(&host, 2).is_ok() && !host.load().overloaded);
+    }
+
+    #[test]
+    fn a_node_without_rooms_takes_one_whatever_keeps_it_busy() {
+        let host = host();
+        host.set_load(0, load(0.95, 0));
+        assert!(!host.load().overloaded && host.is_exhausted().is_none());
+        assert!(begin(&host, 1).is_ok());
+        assert!(host.load().overloaded);
     }
 
     #[test]

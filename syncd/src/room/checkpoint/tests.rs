@@ -131,7 +131,7 @@ fn each_reason_why_a_checkpoint_is_refused_has_a_text() {
     other[0] = 9;
     assert_eq!(
         text(&Games::default(), &other),
-        "format 9 of a room's state is unknown; this build reads 2"
+        "format 9 of a room's state is unknown; this build reads 1"
     );
     let relay = Games::none().with(crate::games::relay::KIND);
     assert_eq!(
