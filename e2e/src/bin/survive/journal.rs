@@ -11,8 +11,9 @@ use tokio::task::block_in_place;
 
 use crate::stage::{Stage, binary, crowd, folder, text};
 
-/// Ten races of eight on each side.
-const PLAYERS: u64 = 80;
+/// Forty races of eight on each side: a few hundred players, as a node in use has. With ten, most of
+/// a step's time is what the links to gateways cost each tick, and so is most of the journal's.
+const PLAYERS: u64 = 320;
 
 const RACE: u64 = 8;
 

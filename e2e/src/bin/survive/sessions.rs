@@ -98,6 +98,7 @@ async fn session(
     };
     let mut client = Client::connect(Options::new(targets, login.token));
     let (mut was_lost, mut is_fresh) = (false, false);
+    let (mut is_attached, mut is_back) = (false, false);
     while let Some(event) = client.next().await {
         match event {
             SessionEvent::Welcome(welcome) => is_fresh = !welcome.resumed,
@@ -108,12 +109,15 @@ async fn session(
             SessionEvent::Channel(attached) if attached.ch == Channel::Match => {
                 // The next one may open its session.
                 drop(permit.take());
-                let count = match (was_lost, is_fresh) {
-                    (false, _) => &counts.attached,
-                    (true, false) => &counts.back,
-                    (true, true) => &counts.fresh,
+                // Once each: a player may be moved to another matcher.
+                let (count, is_counted) = match (was_lost, is_fresh) {
+                    (false, _) => (&counts.attached, &mut is_attached),
+                    (true, false) => (&counts.back, &mut is_back),
+                    (true, true) => (&counts.fresh, &mut is_back),
                 };
-                count.fetch_add(1, Ordering::Relaxed);
+                if !std::mem::replace(is_counted, true) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
             }
             _ => {}
         }
