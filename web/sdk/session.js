@@ -126,8 +126,6 @@ export class Session {
   handleConnected(now) {
     if (this.#state !== 'connecting') return;
     this.#state = 'greeting';
-    // The gateway lives, and may have thousands of sessions to resume at this moment.
-    if (this.#resume !== null && !this.wantsRoom) this.#timers.set('connect', now + this.#config.connectTimeout * 4);
     this.#link = new Link(firstPaces(this.#config), this.#random, now);
     // Who watches begins anew on each connection.
     if (this.#room.ticket === null) this.#cursors.room.reset();

@@ -113,17 +113,6 @@ test('a gateway that does not answer hello in time is given up', () => {
   assert.deepEqual([session.state, session.address], ['connecting', 1 - first]);
 });
 
-test('a gateway that resumes many sessions has more time, if no race waits', () => {
-  const session = live(1);
-  session.handleClosed(5_010, null);
-  session.handleTimeout(5_010);
-  session.handleConnected(5_100);
-  session.handleTimeout(11_099);
-  assert.equal(session.state, 'greeting');
-  session.handleTimeout(11_100);
-  assert.notEqual(session.state, 'greeting');
-});
-
 test('what is said while not connected is refused', () => {
   const session = fresh(1);
   assert.equal(session.joinQueue('race'), false);

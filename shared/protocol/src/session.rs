@@ -126,11 +126,6 @@ impl Session {
             return;
         }
         self.state = State::Greeting;
-        if self.resume.is_some() && self.room.is_none() {
-            // The gateway lives, and may have thousands of sessions to resume at this moment.
-            self.timers
-                .set(CONNECT, now + self.config.connect_timeout * 4);
-        }
         let config = LinkConfig {
             idle: FIRST_PACE,
             active: Pace {

@@ -10,8 +10,7 @@ pub struct SessionConfig {
     /// Name and version of the client program.
     pub client: String,
     /// Longest that connecting and the answer to `hello` may take at the first attempt; twice as
-    /// long at the second in a row, four times from the third on. A session that is resumed without
-    /// a room leaves a gateway that took its connection four times as long for the answer.
+    /// long at the second in a row, four times from the third on.
     pub connect_timeout: Duration,
     /// In a room: nothing heard for this long means that the gateway is dead.
     pub active_silence: Duration,

@@ -113,19 +113,6 @@ fn silence_in_a_room_leads_to_the_other_address_in_about_a_second() {
 }
 
 #[test]
-fn a_gateway_that_resumes_many_sessions_has_more_time_if_no_race_waits() {
-    for (mut session, patience) in [(live(1), 6_000), (in_room(), 1_400)] {
-        session.handle_closed(at(5_010), None);
-        session.handle_timeout(at(5_010));
-        session.handle_connected(at(5_110));
-        session.handle_timeout(at(5_109 + patience));
-        assert_eq!(session.state, State::Greeting);
-        session.handle_timeout(at(5_110 + patience));
-        assert_ne!(session.state, State::Greeting);
-    }
-}
-
-#[test]
 fn a_second_login_elsewhere_ends_the_session() {
     let mut session = live(1);
     session.handle_closed(at(10), Some(CloseCode::Replaced.code()));
