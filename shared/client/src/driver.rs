@@ -1,5 +1,6 @@
 //! The task that owns a session and its socket.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub(crate) struct Driver {
     events: mpsc::Sender<SessionEvent>,
     socket: Option<Socket>,
     connecting: Option<Connecting>,
+    local: Option<IpAddr>,
 }
 
 /// What happened.
@@ -54,6 +56,7 @@ impl Driver {
             events,
             socket: None,
             connecting: None,
+            local: options.local,
         }
     }
 
@@ -153,7 +156,10 @@ impl Driver {
             match output {
                 Output::Connect { address } => {
                     self.socket = None;
-                    self.connecting = Some(Box::pin(connect(self.addresses[address].clone())));
+                    self.connecting = Some(Box::pin(connect(
+                        self.addresses[address].clone(),
+                        self.local,
+                    )));
                 }
                 Output::Text(text) => owed |= self.feed(Message::text(text)).await,
                 Output::Binary(bytes) => owed |= self.feed(Message::binary(bytes)).await,

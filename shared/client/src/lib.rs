@@ -27,6 +27,7 @@ pub mod login;
 pub mod room;
 mod socket;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -54,6 +55,9 @@ pub struct Options {
     pub token: String,
     /// How the session behaves; the number of addresses is filled in.
     pub session: SessionConfig,
+    /// The address of this host to connect from; any if `None`. Between two addresses there are
+    /// some 28,000 ports by default, and long before the last one is taken connecting is slow.
+    pub local: Option<IpAddr>,
 }
 
 /// A session that keeps itself alive until it is dropped or over.
@@ -86,6 +90,7 @@ impl Options {
                 client,
                 ..SessionConfig::default()
             },
+            local: None,
         }
     }
 }

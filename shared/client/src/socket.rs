@@ -1,9 +1,10 @@
 //! A WebSocket to a gateway.
 
 use std::io;
+use std::net::IpAddr;
 
 use protocol::SUBPROTOCOL;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -18,8 +19,11 @@ const BUFFER: usize = 4 * 1024;
 pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// Connects; the caller sets the deadline.
-pub(crate) async fn connect(address: Address) -> Result<Socket, Error> {
-    let stream = TcpStream::connect(address.authority()).await?;
+pub(crate) async fn connect(address: Address, local: Option<IpAddr>) -> Result<Socket, Error> {
+    let stream = match local {
+        Some(local) => connect_from(local, &address.authority()).await?,
+        None => TcpStream::connect(address.authority()).await?,
+    };
     stream.set_nodelay(true)?;
     let mut request = format!("ws://{}/v1/ws", address.authority()).into_client_request()?;
     let subprotocol = http::HeaderValue::from_static(SUBPROTOCOL);
@@ -39,4 +43,25 @@ pub(crate) async fn connect(address: Address) -> Result<Socket, Error> {
         return Err(Error::Io(io::Error::new(io::ErrorKind::InvalidData, text)));
     }
     Ok(socket)
+}
+
+/// The first address of the host that can be reached from `local`.
+async fn connect_from(local: IpAddr, authority: &str) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "the host has no address of the family of the local one",
+    );
+    let found = lookup_host(authority).await?;
+    for remote in found.filter(|remote| remote.is_ipv4() == local.is_ipv4()) {
+        let socket = match local {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind((local, 0).into())?;
+        match socket.connect(remote).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }

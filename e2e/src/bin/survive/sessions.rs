@@ -18,6 +18,9 @@ use crate::stage::{Stage, text};
 /// A process here opens at most 20,000 files.
 const SESSIONS: usize = 19_000;
 
+/// Addresses that clients connect from.
+const SOURCES: usize = 50;
+
 /// Logins at once.
 const LOGINS: usize = 64;
 
@@ -96,7 +99,10 @@ async fn session(
             break login;
         }
     };
-    let mut client = Client::connect(Options::new(targets, login.token));
+    let mut options = Options::new(targets, login.token);
+    // From one address alone, finding a free port would be most of the work.
+    options.local = Some([127, 0, 0, 2 + (number % SOURCES) as u8].into());
+    let mut client = Client::connect(options);
     let (mut was_lost, mut is_fresh) = (false, false);
     let (mut is_attached, mut is_back) = (false, false);
     while let Some(event) = client.next().await {
