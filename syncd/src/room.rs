@@ -54,7 +54,7 @@ use crate::game::{
 };
 use crate::interest;
 use member::Member;
-use tape::Tape;
+use tape::{Recent, Tape};
 
 pub use command::{Attach, Command};
 pub use output::{Applied, EndReason, Output, Refusal};
@@ -120,6 +120,7 @@ pub struct Room {
     confirmed: Option<Tick>,
     /// Until the game is over, of a game that is taped.
     tape: Option<Tape>,
+    recent: Recent,
     inputs: Vec<SeatInput>,
     events: Vec<GameEvent>,
 }
@@ -149,6 +150,7 @@ impl Room {
             schema: (kind.schema)(),
             kind: *kind,
             tape: Tape::of(game.as_ref(), members.len()),
+            recent: Recent::default(),
             game,
             members,
             tick: Tick(0),

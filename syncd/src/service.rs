@@ -326,11 +326,9 @@ impl Syncd {
         });
         // Races go on without it.
         drain.spawn("stage", stage.run(stop.clone()));
-        let taping = tapes::keep(self.engine.tapes, self.pieces, self.config.keep_tapes);
-        let until = stop.clone();
-        drain.spawn("tapes", async move {
-            until.run_until_cancelled(taping).await;
-        });
+        let keep_for = self.config.keep_tapes;
+        let taping = tapes::keep(self.engine.tapes, self.pieces, keep_for, stop.clone());
+        tasks.push(drain.spawn("tapes", taping));
         if let Some(outliving) = outliving {
             let Outliving {
                 tenure,

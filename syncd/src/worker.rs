@@ -202,6 +202,12 @@ impl Worker {
         if let Some(survival) = &mut self.survival {
             survival.begin(&mut room);
         }
+        if is_adopted {
+            // Whoever cut them may not have come to keep them.
+            let recent = room.recent_segments();
+            let recent = recent.map(|(until, bytes)| (id, Segment { until, bytes }));
+            self.segments.extend(recent);
+        }
         self.rooms
             .insert(id, Hosted::new(room, is_adopted, owner.is_some()));
     }

@@ -155,7 +155,7 @@ impl Run {
         Self {
             strikes: Vec::new(),
             ended,
-            patience: Duration::from_secs(10),
+            patience: Duration::from_secs(5),
             stage: Duration::from_secs(150),
             stored: None,
         }

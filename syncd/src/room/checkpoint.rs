@@ -13,7 +13,7 @@ use protocol::id::{Epoch, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::member::{Member, SavedMember};
-use super::tape::Tape;
+use super::tape::{Recent, Tape};
 use super::{EndReason, Room, RoomSetup};
 use crate::game::{DIGEST, RestoreError, Seat, digest, load, store};
 use crate::games::Games;
@@ -33,6 +33,7 @@ struct Saved<'a> {
     state: Vec<u8>,
     members: Vec<SavedMember>,
     tape: Option<Cow<'a, Tape>>,
+    recent: Vec<(Tick, Vec<u8>)>,
 }
 
 impl Room {
@@ -50,6 +51,7 @@ impl Room {
             state: self.game.save(),
             members: self.members.iter().map(Member::save).collect(),
             tape: self.tape.as_ref().map(Cow::Borrowed),
+            recent: self.recent.save(),
         });
         let mut bytes = Vec::with_capacity(1 + DIGEST + body.len());
         bytes.push(FORMAT);
@@ -103,6 +105,8 @@ impl Room {
             ended: saved.ended,
             confirmed: None,
             tape: saved.tape.map(Cow::into_owned),
+            recent: Recent::restore(saved.recent, saved.tick)
+                .ok_or(RestoreError::Damaged("segments of a tape"))?,
             inputs: Vec::new(),
             events: Vec::new(),
             setup,

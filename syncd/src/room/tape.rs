@@ -6,11 +6,14 @@
 //! digest of the game's state, so that a replay knows whether it is still the same race.
 //!
 //! The tape follows from the room's commands alone, and the open end of it is in checkpoints:
-//! whoever goes on with the room cuts the same segments.
+//! whoever goes on with the room cuts the same segments. The last whole ones are there as well, as
+//! the node that cut them may have died before it kept them.
 //!
 //! Layout of a segment, all in postcard: a byte of the [`FORMAT`], the [`Head`], the [`Opening`]
 //! if it is the first, then for each happening its tag (ticks since the one before, times 4, plus
 //! its [`kind`]) and its fields, and the digest.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use protocol::control::Data;
@@ -23,6 +26,12 @@ use crate::game::{DIGEST, Departure, Game, RestoreError, Seat, SeatInput, Setup,
 
 /// A segment is cut at ticks that are a multiple of this: each second.
 pub const SEGMENT_TICKS: u32 = TICK_HZ;
+
+/// Segments that go into a checkpoint: the store has so many seconds to take one.
+const SAVED: usize = 3;
+
+/// Segments that a room holds: as many seconds can be run again after a checkpoint.
+const HELD: usize = 32;
 
 /// Of a segment, raised when its layout changes.
 const FORMAT: u8 = 1;
@@ -47,6 +56,10 @@ pub(super) struct Tape {
     /// What each seat does.
     bits: Vec<u32>,
 }
+
+/// The segments that were cut last, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recent(VecDeque<(Tick, Bytes)>);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -161,7 +174,41 @@ impl Tape {
     }
 }
 
+impl Recent {
+    fn push(&mut self, until: Tick, bytes: Bytes) {
+        if self.0.len() == HELD {
+            self.0.pop_front();
+        }
+        self.0.push_back((until, bytes));
+    }
+
+    /// For a checkpoint: the last of them.
+    pub(super) fn save(&self) -> Vec<(Tick, Vec<u8>)> {
+        let first = self.0.len().saturating_sub(SAVED);
+        let saved = self.0.range(first..);
+        saved
+            .map(|(until, bytes)| (*until, bytes.to_vec()))
+            .collect()
+    }
+
+    /// What [`save`](Self::save) gave, for a room that is at `tick`.
+    pub(super) fn restore(saved: Vec<(Tick, Vec<u8>)>, tick: Tick) -> Option<Self> {
+        let is_in_order = saved.is_sorted_by(|(one, _), (other, _)| one < other);
+        let is_past = saved.last().is_none_or(|(until, _)| *until <= tick);
+        let segments = saved
+            .into_iter()
+            .map(|(until, bytes)| (until, bytes.into()));
+        (is_in_order && is_past).then(|| Self(segments.collect()))
+    }
+}
+
 impl Room {
+    /// The segments of its tape that were cut last, oldest first: those of the last seconds before
+    /// its checkpoint, and all since. For whoever takes it over, to be kept again.
+    pub(crate) fn recent_segments(&self) -> impl Iterator<Item = (Tick, Bytes)> + '_ {
+        self.recent.0.iter().cloned()
+    }
+
     /// Ends a segment where one ends.
     pub(super) fn cut_tape(&mut self, out: &mut Vec<Output>) {
         let is_last = self.is_over() || self.ended.is_some();
@@ -180,6 +227,7 @@ impl Room {
         if is_last {
             self.tape = None;
         }
+        self.recent.push(until, bytes.clone());
         out.push(Output::Segment { until, bytes });
     }
 }

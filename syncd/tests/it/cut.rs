@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{
     BoxFuture, Checkpoints, Engine, EngineError, Estate, Incarnation, JournalInfo, Journals,
-    Leases, NodeKind, NodeRecord, Placement, Placements, Seal, Seq, Written,
+    Leases, NodeKind, NodeRecord, Placement, Placements, Seal, Segment, Seq, Tapes, Written,
 };
-use protocol::id::{Generation, NodeId, RoomId};
+use protocol::id::{Generation, NodeId, RoomId, Tick};
 use tokio::sync::watch;
 
 /// A node's way to the store.
@@ -24,6 +24,7 @@ pub(crate) enum Part {
     /// Where rooms are, but for claims.
     Placements = 4,
     Claims = 8,
+    Tapes = 16,
 }
 
 impl Cable {
@@ -57,6 +58,7 @@ impl Cable {
             leases: Arc::new(Cut(self.clone(), engine.leases.clone())),
             placements: Arc::new(Cut(self.clone(), engine.placements.clone())),
             journals: Arc::new(Cut(self.clone(), engine.journals.clone())),
+            tapes: Arc::new(Cut(self.clone(), engine.tapes.clone())),
             is_shared: true,
             ..engine.clone()
         }
@@ -183,5 +185,20 @@ impl Journals for Cut<dyn Journals> {
 
     fn lineage(&self) -> BoxFuture<'_, Result<String, EngineError>> {
         through!(self, Journals, self.1.lineage())
+    }
+}
+
+impl Tapes for Cut<dyn Tapes> {
+    fn append<'a>(
+        &'a self,
+        room: RoomId,
+        segment: &'a Segment,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        through!(self, Tapes, self.1.append(room, segment, keep))
+    }
+
+    fn read(&self, room: RoomId, after: Tick) -> BoxFuture<'_, Result<Vec<Segment>, EngineError>> {
+        through!(self, Tapes, self.1.read(room, after))
     }
 }

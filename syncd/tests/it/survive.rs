@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use engine::Engine;
 use engine::leases::keeper::LeaseConfig;
-use protocol::id::RoomId;
+use protocol::id::{RoomId, Tick};
 use protocol::log::Attach;
 use rpc::pb;
 use rpc::pb::from_origin_item::Item;
+use syncd::games::Games;
+use syncd::replay::Replay;
 use syncd::{Announce, Config};
 
-use crate::cut::Cable;
+use crate::cut::{Cable, Part};
 use crate::fake::{Client, Gateway, Node};
 
 const ROOM: u64 = 5;
@@ -231,4 +233,38 @@ async fn a_draining_node_hands_its_rooms_over() {
     client.snapshot(&mut gateway).await;
     assert!(client.newest > tick, "{} after {tick}", client.newest);
     assert_eq!(client.events, events);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tape_has_no_hole_where_a_node_died_before_it_kept_what_it_had_cut() {
+    let pair = Pair::start().await;
+    let [(first, cable), (second, _)] = &pair.nodes;
+    let (mut gateway, [mut client, _]) = race(first).await;
+    until(&mut client, &mut gateway, |client| client.newest > 160).await;
+    cable.cut_part(Part::Tapes);
+    // Its last checkpoint comes after the segment that ends here, and before the next one's end.
+    until(&mut client, &mut gateway, |client| client.newest > 275).await;
+    let reached = reach(&pair.engine).await;
+    cable.cut();
+    pair.until_placed_on("syncd-2", ROOM).await;
+
+    let mut gateway = second.gateway().await;
+    assert!(client.attach(&mut gateway, ROOM, Attach::Continue).await);
+    until(&mut client, &mut gateway, |client| client.newest > 400).await;
+    let now = reach(&pair.engine).await;
+    assert!(now >= Tick(360), "from {reached} to {now}");
+    assert_eq!(reached, Tick(120), "the first node kept what it should not");
+}
+
+/// How far the room's tape can be run.
+async fn reach(engine: &Engine) -> Tick {
+    let tape = engine.tapes.read(RoomId(ROOM), Tick(0)).await.unwrap();
+    let (first, rest) = tape.split_first().expect("a tape has begun");
+    let mut replay = Replay::new(&Games::default(), &first.bytes).unwrap();
+    for segment in rest {
+        replay.push(&segment.bytes).unwrap();
+    }
+    while replay.step(&mut Vec::new()) {}
+    assert_eq!(replay.diverged(), None);
+    replay.until()
 }

@@ -268,7 +268,7 @@ async fn who_watches_goes_on_watching_when_the_rooms_node_is_gone() {
 
     // What was not written down yet is undone: until then snapshots are hints.
     for (client, _) in &mut field.players {
-        let certain = client.newest - 12;
+        let certain = client.newest - 4;
         client.views.retain(|tick, _| *tick <= certain);
     }
     // Its players come to the other node, and so does who watched by the first.

@@ -371,7 +371,7 @@ fn silence_that_outlasts_the_recovery_time_is_found() {
     let mut run = Run::new(s(30));
     run.strikes.push(strike(6, 16, Loses::default()));
     assert_eq!(broken_in(&histories, &run), [""; 0]);
-    run.strikes[0].well_by = s(9);
+    run.strikes[0].well_by = s(14);
     assert_eq!(broken_in(&histories, &run), ["progress"]);
 }
 
