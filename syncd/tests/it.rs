@@ -5,6 +5,8 @@
 // The name that other crates know this one by.
 extern crate pixelrush_syncd as syncd;
 
+#[path = "it/client.rs"]
+mod client;
 #[path = "it/cut.rs"]
 mod cut;
 #[path = "it/fake.rs"]

@@ -1,9 +1,9 @@
 //! What is written in a journal: entries, one for each tick of a worker, and checkpoints of rooms.
 //!
-//! An entry says which rooms begin with the tick or stand still from it on, and every command that rooms of the worker took
-//! before it; that the tick was taken at all is said by the entry being there. So a room is
-//! restored from its checkpoint by taking, for each later entry of its worker, the entry's
-//! commands for it and a step.
+//! An entry says which rooms begin with the tick or stand still from it on, and every command that
+//! rooms of the worker took before it; that the tick was taken at all is said by the entry being
+//! there. So a room is restored from its checkpoint by taking, for each later entry of its worker,
+//! the entry's commands for it and a step.
 //!
 //! Both begin with the version of their form. A journal is read by builds with the same
 //! simulation; one that does not know the form leaves the room to others.
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use engine::{Estate, Seq};
 use protocol::id::RoomId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::game::RestoreError;
@@ -51,18 +52,27 @@ pub enum ReadError {
     Panicked,
 }
 
-#[derive(Debug, Serialize)]
-enum Written<'a> {
-    Begin(RoomId),
-    Rest(RoomId),
-    Command(RoomId, &'a Command),
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 enum Record {
     Begin(RoomId),
     Rest(RoomId),
-    Command(RoomId, Command),
+    /// So many commands of a room follow.
+    Commands(RoomId, u32),
+}
+
+/// What a room took since the last entry, as it will be in the next.
+#[derive(Debug, Default)]
+pub struct Commands {
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl Commands {
+    /// The room takes one more.
+    pub fn push(&mut self, command: &Command) {
+        put(&mut self.bytes, command);
+        self.count += 1;
+    }
 }
 
 /// Gathers what goes into the next entry.
@@ -85,17 +95,21 @@ impl EntryWriter {
 
     /// A room takes its first step here with the coming tick.
     pub fn begin(&mut self, room: RoomId) {
-        self.add(&Written::Begin(room));
+        put(&mut self.buffer, &Record::Begin(room));
     }
 
     /// A room takes no step here from the coming tick on, until it begins again.
     pub fn rest(&mut self, room: RoomId) {
-        self.add(&Written::Rest(room));
+        put(&mut self.buffer, &Record::Rest(room));
     }
 
-    /// A room takes a command.
-    pub fn command(&mut self, room: RoomId, command: &Command) {
-        self.add(&Written::Command(room, command));
+    /// What a room took, which is none afterwards.
+    pub fn commands(&mut self, room: RoomId, commands: &mut Commands) {
+        let count = std::mem::take(&mut commands.count);
+        if count > 0 {
+            put(&mut self.buffer, &Record::Commands(room, count));
+            self.buffer.append(&mut commands.bytes);
+        }
     }
 
     /// The entry of the tick; the next one is empty.
@@ -110,11 +124,17 @@ impl EntryWriter {
         self.buffer.push(FORM);
         self.buffer.extend(self.worker.to_le_bytes());
     }
+}
 
-    fn add(&mut self, record: &Written<'_>) {
-        let buffer = std::mem::take(&mut self.buffer);
-        self.buffer = postcard::to_extend(record, buffer).expect("records are plain data");
-    }
+fn put(buffer: &mut Vec<u8>, value: &impl Serialize) {
+    let taken = std::mem::take(buffer);
+    *buffer = postcard::to_extend(value, taken).expect("a vector takes plain data");
+}
+
+fn take<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, ReadError> {
+    let (value, left) = postcard::take_from_bytes(rest).map_err(ReadError::Damaged)?;
+    *rest = left;
+    Ok(value)
 }
 
 /// A room's checkpoint as it is in a journal.
@@ -266,13 +286,14 @@ impl Tick {
             commands: BTreeMap::new(),
         };
         while !rest.is_empty() {
-            let (record, left) = postcard::take_from_bytes(rest).map_err(ReadError::Damaged)?;
-            rest = left;
-            match record {
+            match take(&mut rest)? {
                 Record::Begin(room) => tick.begun.push(room),
                 Record::Rest(room) => tick.rested.push(room),
-                Record::Command(room, command) => {
-                    tick.commands.entry(room).or_default().push(command);
+                Record::Commands(room, count) => {
+                    let commands = tick.commands.entry(room).or_default();
+                    for _ in 0..count {
+                        commands.push(take(&mut rest)?);
+                    }
                 }
             }
         }

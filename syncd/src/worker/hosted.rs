@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::survive::Frozen;
 use crate::game::{Seat, SeatResult};
+use crate::ownership::entry::{Commands, EntryWriter};
 use crate::results::Ending;
 use crate::room::{Applied, Command, EndReason, Output, Room};
 
@@ -28,7 +29,7 @@ pub(super) struct Hosted {
     /// The entry that its end is written down by, once it is decided.
     pub(super) decided_at: Option<Seq>,
     /// Commands since the last entry, where they are journalled.
-    taken: Option<Vec<Command>>,
+    taken: Option<Commands>,
     motion: Motion,
     /// Until then its players may come back as if nothing had happened: it was another node's.
     pub(super) return_by: Option<Instant>,
@@ -64,7 +65,7 @@ impl Hosted {
             failed: None,
             reported: false,
             decided_at: None,
-            taken: is_journalled.then(Vec::new),
+            taken: is_journalled.then(Commands::default),
             motion: Motion::Steps,
             return_by: is_adopted.then(|| Instant::now() + RETURN_WITHIN),
         }
@@ -134,9 +135,11 @@ impl Hosted {
         self.motion = Motion::Steps;
     }
 
-    /// Commands since the last call.
-    pub(super) fn take_commands(&mut self) -> impl Iterator<Item = Command> + '_ {
-        self.taken.iter_mut().flat_map(|taken| taken.drain(..))
+    /// Writes down what it took since the last call.
+    pub(super) fn write_commands(&mut self, entry: &mut EntryWriter) {
+        if let Some(taken) = &mut self.taken {
+            entry.commands(self.room.id(), taken);
+        }
     }
 
     /// Its players were sent away for a moment: they are on their way back.
@@ -164,7 +167,7 @@ impl Hosted {
         if let Some(taken) = &mut self.taken
             && self.failed.is_none()
         {
-            taken.push(command.clone());
+            taken.push(&command);
         }
         self.guarded(|room| room.apply(command))
     }

@@ -138,10 +138,8 @@ impl Worker {
             return;
         }
         let now = Instant::now();
-        for (id, hosted) in &mut self.rooms {
-            for command in hosted.take_commands() {
-                survival.entry.command(*id, &command);
-            }
+        for hosted in self.rooms.values_mut() {
+            hosted.write_commands(&mut survival.entry);
             hosted.expire_returns(now);
         }
         survival.has_marks = false;

@@ -5,7 +5,8 @@ use protocol::log::Attach;
 use syncd::Config;
 use syncd::games::race::CarState;
 
-use crate::fake::{Client, Gateway, Node, detach};
+use crate::client::Client;
+use crate::fake::{Gateway, Node, detach};
 
 const ACCELERATE: u32 = 1;
 

@@ -21,7 +21,7 @@ use protocol::snapshot::View;
 use sha2::{Digest, Sha256};
 use syncd::game::{Seat, SeatSetup, Setup};
 use syncd::games::Games;
-use syncd::ownership::entry::{EntryWriter, Remains, Stored, WorkerNumber};
+use syncd::ownership::entry::{Commands, EntryWriter, Remains, Stored, WorkerNumber};
 use syncd::replay::Replay;
 use syncd::room::{Attach, Command, Output, Room, RoomSetup, Rules};
 
@@ -80,10 +80,12 @@ impl Forms {
                 if rests && RESTS.contains(&seq) {
                     continue;
                 }
+                let mut taken = Commands::default();
                 for command in commands(seq) {
-                    writer.command(room.id(), &command);
+                    taken.push(&command);
                     room.apply(command);
                 }
+                writer.commands(room.id(), &mut taken);
                 let mut out = Vec::new();
                 room.step(&mut out);
                 tape.extend(out.into_iter().filter_map(|output| match output {

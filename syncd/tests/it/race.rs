@@ -8,7 +8,8 @@ use rpc::pb::room_news::News;
 use syncd::Config;
 use syncd::games::race::{CarState, Pilot, Track};
 
-use crate::fake::{Client, Node, match_id};
+use crate::client::Client;
+use crate::fake::{Node, match_id};
 
 #[tokio::test(start_paused = true)]
 async fn eight_players_race_and_the_result_is_recorded_once_though_the_store_fails_at_first() {

@@ -7,7 +7,8 @@ use rpc::pb::to_origin_item::Item as ToItem;
 use serde_json::{Value, json};
 use syncd::Config;
 
-use crate::fake::{Client, Gateway, Node, create, detach};
+use crate::client::Client;
+use crate::fake::{Gateway, Node, create, detach};
 
 /// A relay room whose members are all attached, by one gateway each.
 struct Table {

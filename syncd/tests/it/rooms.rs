@@ -14,7 +14,8 @@ use syncd::game::{
 use syncd::games::Games;
 use tonic::Code;
 
-use crate::fake::{Client, Node, create, detach};
+use crate::client::Client;
+use crate::fake::{Node, create, detach};
 
 fn refusal(result: Result<rpc::pb::RoomCreated, tonic::Status>) -> (Code, String) {
     let status = result.unwrap_err();

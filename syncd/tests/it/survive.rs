@@ -12,8 +12,9 @@ use syncd::games::Games;
 use syncd::replay::Replay;
 use syncd::{Announce, Config};
 
+use crate::client::Client;
 use crate::cut::{Cable, Part};
-use crate::fake::{Client, Gateway, Node};
+use crate::fake::{Gateway, Node};
 
 const ROOM: u64 = 5;
 

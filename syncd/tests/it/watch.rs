@@ -11,7 +11,8 @@ use syncd::Config;
 use syncd::games::race::{CarState, Pilot, Track};
 use tokio::time::Instant;
 
-use crate::fake::{Client, Gateway, Node, create, detach};
+use crate::client::Client;
+use crate::fake::{Gateway, Node, create, detach};
 use crate::survive::Pair;
 
 const ROOM: u64 = 5;
