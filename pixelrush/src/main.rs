@@ -24,6 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use chassis::admin::Admin;
+use chassis::config::Changes;
 use chassis::drain::{Drain, reloads};
 use chassis::readiness::Readiness;
 use chassis::telemetry::{Chain, Telemetry};
@@ -99,23 +100,27 @@ async fn serve(cli: &Cli, settings: Settings, telemetry: Telemetry) -> Result<()
     }
 }
 
-/// SIGHUP reads the file again: what can change does, what cannot is named, and a bad file
-/// changes nothing.
+/// SIGHUP, SIGUSR1 and a change of the file read it again: what can change does, what cannot is
+/// named, and a bad file changes nothing.
 fn watch_for_reloads(
     file: Option<&Path>,
     host: &Host,
     telemetry: &Telemetry,
 ) -> Result<JoinHandle<()>, Failure> {
     let mut reloads = reloads().map_err(Failure::Signals)?;
+    let mut changes = Changes::of(file);
     let (file, host, telemetry) = (file.map(Path::to_path_buf), host.clone(), telemetry.clone());
     Ok(tokio::spawn(async move {
         loop {
-            reloads.next().await;
+            tokio::select! {
+                () = reloads.next() => {}
+                () = changes.next() => tracing::info!("the configuration file has changed"),
+            }
             match Settings::load(file.as_deref()) {
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "reload refused, the old settings stay")
                 }
-                Ok(settings) => host.reload(settings, &telemetry),
+                Ok(settings) => host.reload(settings, &telemetry).await,
             }
         }
     }))

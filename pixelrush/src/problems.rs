@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chassis::postgres::PostgresConfig;
 use client::address::Address;
 use syncd::games::race;
 
@@ -24,6 +25,7 @@ impl Settings {
         self.check_heartbeat(&mut problems);
         self.check_matcher(&mut problems);
         self.check_secrets(&mut problems);
+        self.check_postgres(&mut problems);
         problems
     }
 
@@ -111,6 +113,15 @@ impl Settings {
         }
     }
 
+    fn check_postgres(&self, problems: &mut Vec<String>) {
+        let checked = self.engine.postgres.iter().map(PostgresConfig::check);
+        problems.extend(
+            checked
+                .filter_map(Result::err)
+                .map(|invalid| format!("engine.postgres.{invalid}")),
+        );
+    }
+
     fn check_secrets(&self, problems: &mut Vec<String>) {
         for key in &self.gateway.api_keys {
             let hash = &key.sha256;
@@ -150,6 +161,9 @@ mod tests {
         settings.matcher.tick = Duration::ZERO;
         settings.matcher.modes.clear();
         settings.secrets.signing_key_file = Some("/no/such/file".into());
+        let mut database = PostgresConfig::default();
+        database.pool.max = 0;
+        settings.engine.postgres = Some(database);
         let problems = settings.problems();
         for key in [
             "gateway.matcher",
@@ -159,6 +173,7 @@ mod tests {
             "matcher.tick",
             "matcher.modes",
             "secrets",
+            "engine.postgres.pool.max",
         ] {
             let named = problems
                 .iter()

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use chassis::admin::Admin;
 use chassis::drain::Drain;
 use chassis::listen::{ListenOptions, bind};
+use chassis::postgres::{Pool, routes};
 use chassis::readiness::Readiness;
 use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
@@ -75,6 +76,8 @@ pub(crate) struct Host {
     names: Names,
     /// The gateway of this process, if it has one: it takes new settings over.
     gateway: Arc<OnceLock<Arc<Gateway>>>,
+    /// The database of this process, if it uses one: it takes new settings over.
+    postgres: Arc<OnceLock<Pool>>,
     /// What the matcher of this process follows.
     matcher: watch::Sender<Arc<matcher::Config>>,
     /// Why a service ended by itself.
@@ -128,6 +131,7 @@ impl Host {
             readiness,
             names: resolver.into(),
             gateway: Arc::default(),
+            postgres: Arc::default(),
             matcher,
             failure: Arc::default(),
         })
@@ -172,8 +176,27 @@ impl Host {
         )?)
     }
 
+    /// `engine` with what must last in the database, if there is one, which is shown at the private
+    /// port.
+    pub(crate) async fn lasting(
+        &self,
+        engine: Engine,
+        admin: Admin,
+    ) -> Result<(Engine, Admin), Failure> {
+        let Some(config) = self.settings().engine.postgres.clone() else {
+            return Ok((engine, admin));
+        };
+        let engine = engine.lasting_in(&config).await?;
+        let Some(pool) = engine.postgres.clone() else {
+            return Ok((engine, admin));
+        };
+        // A process has one database.
+        let _ = self.postgres.set(pool.clone());
+        Ok((engine, admin.routes(routes(pool))))
+    }
+
     /// Applies what can change while running, and names what cannot.
-    pub(crate) fn reload(&self, new: Settings, telemetry: &Telemetry) {
+    pub(crate) async fn reload(&self, new: Settings, telemetry: &Telemetry) {
         let old = self.settings();
         let problems = new.problems();
         if !problems.is_empty() {
@@ -182,6 +205,12 @@ impl Host {
         }
         let (live, waiting) = old.changes(&new);
         let new = old.with_live(&new);
+        if let (Some(pool), Some(config)) = (self.postgres.get(), &new.engine.postgres)
+            && let Err(error) = pool.configure(config).await
+        {
+            tracing::error!(error = %Chain(&error), "reload refused, the old settings stay");
+            return;
+        }
         if let Err(error) = telemetry.set_level(&new.telemetry.level) {
             tracing::error!(%error, "reload refused, the old settings stay");
             return;
@@ -393,7 +422,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
 /// `pixelrush syncd`
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
-    let engine = host.engine().await?;
+    let (engine, admin) = host.lasting(host.engine().await?, admin).await?;
     host.show_engine(
         &engine,
         Without::Impaired("rooms go on, what is reliable waits"),

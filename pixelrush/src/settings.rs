@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chassis::admin::AdminConfig;
 use chassis::config::ConfigError;
+use chassis::postgres::PostgresConfig;
 use chassis::resolve::ResolveConfig;
 use chassis::telemetry::TelemetryConfig;
 use engine::leases::keeper::LeaseConfig;
@@ -58,13 +59,20 @@ pub(crate) struct EngineConfig {
     /// The store that services which run apart share: they find each other by their leases, and
     /// rooms outlive their nodes. Absent: the embedded engine.
     pub(crate) redis: Option<RedisConfig>,
+    /// The database for what must last. Absent: Redis, or the embedded engine.
+    pub(crate) postgres: Option<PostgresConfig>,
     /// How leases are kept.
     pub(crate) lease: LeaseConfig,
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 15] = [
     "telemetry.level",
+    "engine.postgres.url",
+    "engine.postgres.password_file",
+    "engine.postgres.ca_file",
+    "engine.postgres.deadline",
+    "engine.postgres.pool",
     "gateway.limits",
     "gateway.loopback_limits",
     "gateway.api_keys",
@@ -96,6 +104,9 @@ impl Settings {
     pub(crate) fn with_live(&self, new: &Self) -> Self {
         let mut settings = self.clone();
         settings.telemetry.level = new.telemetry.level.clone();
+        if let (Some(old), Some(new)) = (&mut settings.engine.postgres, &new.engine.postgres) {
+            old.clone_from(new);
+        }
         settings.gateway = self.gateway.with_live(&new.gateway);
         settings.matcher = matcher::Config {
             node: self.matcher.node.clone(),
@@ -184,6 +195,62 @@ mod tests {
                 "telemetry.level"
             ]
         );
+    }
+
+    #[test]
+    fn a_database_changes_while_running_and_comes_or_goes_by_a_restart() {
+        let without = Settings::default();
+        let mut with = Settings::default();
+        with.engine.postgres = Some(PostgresConfig::default());
+        let mut larger = with.clone();
+        let database = larger.engine.postgres.as_mut().expect("it was set");
+        database.pool.max = 20;
+        database.pool.automatic = Some(chassis::postgres::Automatic::default());
+        let (live, waiting) = with.changes(&larger);
+        assert_eq!(
+            live,
+            ["engine.postgres.pool.automatic", "engine.postgres.pool.max"]
+        );
+        assert!(waiting.is_empty(), "{waiting:?}");
+        assert_eq!(with.with_live(&larger), larger);
+        let (live, waiting) = without.changes(&with);
+        assert_eq!(
+            (live.len(), waiting),
+            (0, vec!["engine.postgres".to_owned()])
+        );
+        assert_eq!(without.with_live(&with), without);
+        assert_eq!(with.with_live(&without), with);
+    }
+
+    #[test]
+    fn the_examples_commented_stores_are_read() {
+        let text = std::fs::read_to_string(example()).expect("the example is there");
+        let begins = |line: &str| {
+            ["# [engine.redis]", "# [engine.postgres"]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+        };
+        let mut stores = String::new();
+        let mut inside = false;
+        for line in text.lines() {
+            inside = begins(line) || (inside && line.starts_with('#'));
+            if let Some(setting) = line.strip_prefix("# ").filter(|_| inside) {
+                stores += &format!("{setting}\n");
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("stores.toml");
+        std::fs::write(&file, stores).expect("written");
+        let read: Settings = chassis::config::load(Some(&file), std::iter::empty())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut shown = read.engine.postgres.expect("it is there");
+        assert!(shown.password_file.take().is_some() && shown.ca_file.take().is_some());
+        assert_eq!(
+            shown.pool.automatic.take(),
+            Some(chassis::postgres::Automatic::default())
+        );
+        assert_eq!(shown, PostgresConfig::default());
+        assert!(read.engine.redis.is_some());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
         return Err(Failure::Settings(text.to_owned()));
     }
     let secrets = Secrets::read_or_make(&settings)?;
-    let engine = host.embedded()?;
+    let (engine, admin) = host.lasting(host.embedded()?, admin).await?;
     let listener = listen(settings.gateway.listen)?;
     let address = listener.local_addr()?;
 
@@ -56,8 +56,10 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
     if greet {
         say("Open it in a browser and press Race. Ctrl-C ends it.");
     }
-    if settings.engine.data_dir.is_none() {
-        tracing::info!("results are kept in memory; set engine.data_dir to keep them");
+    if settings.engine.data_dir.is_none() && engine.postgres.is_none() {
+        tracing::info!(
+            "results are kept in memory; set engine.data_dir or engine.postgres to keep them"
+        );
     }
 
     let local: Address = format!("http://127.0.0.1:{}", address.port())

@@ -3,8 +3,11 @@
 use crate::run::{Failed, command, is_there, path_of, root};
 
 /// A program by any of its names, and the package that brings it.
-const PROGRAMS: [(&[&str], &str); 4] = [
+const PROGRAMS: [(&[&str], &str); 7] = [
     (&["redis-server"], "redis-server"),
+    (&["pg_createcluster"], "postgresql"),
+    (&["pgbouncer", "/usr/sbin/pgbouncer"], "pgbouncer"),
+    (&["openssl"], "openssl"),
     (&["node"], "nodejs"),
     (&["npm"], "npm"),
     (&BROWSERS, "chromium"),

@@ -11,6 +11,7 @@ use e2e::deployment::NO_ENVIRONMENT;
 use e2e::process::Process;
 use http::{Method, StatusCode};
 use rustix::process::Signal;
+use servers::PostgresServer;
 
 use crate::binary;
 
@@ -105,6 +106,59 @@ async fn health_metrics_and_reload_are_there_at_the_private_port() {
     .await;
     let (_, config) = get(&private, "/admin/config").await;
     assert!(config.contains("\"connections\":7"), "{config}");
+}
+
+#[tokio::test]
+async fn the_database_pool_is_changed_by_the_file_and_a_bad_file_changes_nothing() {
+    let database = PostgresServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = folder.path().join("password");
+    std::fs::write(&password, PostgresServer::PASSWORD).expect("written");
+    let settings = |max: u32| {
+        format!(
+            "[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [bots]\nspare = 0\n[engine.postgres]\nurl = \"{}\"\npassword_file = \"{}\"\n\
+             [engine.postgres.pool]\nmax = {max}\n",
+            database.url(),
+            password.display(),
+        )
+    };
+    let file = write(folder.path(), "single", &settings(7));
+    let log = folder.path().join("single.log");
+    let arguments = ["--config", file.to_str().expect("a path in UTF-8")];
+    let server = Process::start(binary(), &arguments, NO_ENVIRONMENT, &log)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let private = private_port(&server).await;
+    assert_eq!(
+        database
+            .query("SELECT max(version) FROM pixelrush_schema")
+            .trim(),
+        "1"
+    );
+    let (_, shown) = get(&private, "/admin/postgres").await;
+    assert!(shown.contains("\"max\":7"), "{shown}");
+
+    write(folder.path(), "single", &settings(3));
+    server.signal(Signal::USR1);
+    eventually("changed by the signal", async || {
+        let (_, metrics) = get(&private, "/metrics").await;
+        metrics.contains("postgres_pool_max 3")
+    })
+    .await;
+    write(folder.path(), "single", &settings(0));
+    eventually("refused by its name, without a signal", async || {
+        let log = server.log();
+        log.contains("engine.postgres.pool.max: 0 is not between")
+            && log.contains("the old settings stay")
+    })
+    .await;
+    let (_, shown) = get(&private, "/admin/postgres").await;
+    assert!(shown.contains("\"max\":3"), "{shown}");
+    let body = "{\"max\": 5}".to_owned();
+    let changed = call(&private, Method::PUT, "/admin/postgres", body).await;
+    assert!(changed.is_ok_and(|(status, _)| status == StatusCode::OK));
+    let (_, shown) = get(&private, "/admin/postgres").await;
+    assert!(shown.contains("\"max\":5"), "{shown}");
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! Text carries units: durations through [`duration`] (`"10s"`, `"250ms"`), sizes as
 //! [`ByteSize`] (`"64KiB"`).
 
+mod changes;
 mod environment;
 mod known;
 mod size;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use changes::Changes;
 pub use environment::environment;
 /// Serde for `Duration` and `Option<Duration>` with units:
 /// `#[serde(with = "chassis::config::duration")]`.

@@ -128,21 +128,27 @@ impl Drain {
 
 /// The times that somebody asks for a reload.
 #[derive(Debug)]
-pub struct Reloads(Signal);
+pub struct Reloads([Signal; 2]);
 
-/// Takes SIGHUP over, at once.
+/// Takes SIGHUP and SIGUSR1 over, at once: both mean the same.
 ///
 /// # Errors
 /// The system refused the handler.
 pub fn reloads() -> io::Result<Reloads> {
-    signal(SignalKind::hangup()).map(Reloads)
+    let hangup = signal(SignalKind::hangup())?;
+    Ok(Reloads([hangup, signal(SignalKind::user_defined1())?]))
 }
 
 impl Reloads {
-    /// Waits for the next SIGHUP. Several that arrive while nobody waits count as one: a reload
+    /// Waits for the next signal. Several that arrive while nobody waits count as one: a reload
     /// reads what is there now. Cancel safe.
     pub async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
+        let [hangup, user] = &mut self.0;
+        let asked = tokio::select! {
+            asked = hangup.recv() => asked,
+            asked = user.recv() => asked,
+        };
+        if asked.is_none() {
             // The runtime is shutting down: there is no next one.
             std::future::pending::<()>().await;
         }
@@ -205,10 +211,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hangup_asks_for_a_reload() {
+    async fn a_hangup_asks_for_a_reload_and_so_does_a_user_signal() {
         let mut reloads = reloads().expect("handler");
-        raise(rustix::process::Signal::HUP);
-        reloads.next().await;
+        for signal in [rustix::process::Signal::HUP, rustix::process::Signal::USR1] {
+            raise(signal);
+            reloads.next().await;
+        }
     }
 
     #[tokio::test]

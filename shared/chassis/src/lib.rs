@@ -11,6 +11,7 @@
 //! - [`listen`]: sockets with the options that long-lived connections need
 //! - [`handover`]: listening sockets for the process that replaces this one
 //! - [`resolve`]: endpoints of services by DNS, followed as they change and probed before use
+//! - [`postgres`]: connections to Postgres, as many as there may be at the moment
 //! - [`limit`]: how much, how fast, how many at once
 //! - [`backoff`]: how long to wait before the next attempt
 //! - [`clock`]: the two clocks, for the edges that hand time to pure code
@@ -23,6 +24,7 @@ pub mod drain;
 pub mod handover;
 pub mod limit;
 pub mod listen;
+pub mod postgres;
 pub mod readiness;
 pub mod resolve;
 pub mod telemetry;

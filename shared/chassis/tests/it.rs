@@ -12,3 +12,8 @@ extern crate pixelrush_chassis as chassis;
 mod name_server;
 #[path = "it/resolve.rs"]
 mod resolve;
+
+#[path = "it/log.rs"]
+mod log;
+#[path = "it/postgres.rs"]
+mod postgres;

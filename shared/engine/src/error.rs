@@ -73,6 +73,15 @@ pub enum EngineError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Settings that cannot be right.
+    #[error("[{section}] is no good")]
+    Invalid {
+        /// The section of the configuration.
+        section: &'static str,
+        /// Names the setting, and the remedy.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The store holds what no release has written: somebody else did, or the disk lies.
     #[error("{operation} met damaged data: {detail}")]
     Damaged {

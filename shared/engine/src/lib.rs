@@ -12,6 +12,7 @@
 //! - [`results`]: how a match ended, once
 //! - [`memory`], [`sqlite`]: the embedded implementations
 //! - [`redis`]: the implementation that several processes share
+//! - [`postgres`]: what must last, for several processes
 //! - [`conformance`]: what every implementation must do
 //!
 //! # Bounds and deadlines
@@ -25,6 +26,7 @@ pub mod journals;
 pub mod leases;
 pub mod memory;
 pub mod placements;
+pub mod postgres;
 pub mod redis;
 pub mod results;
 pub mod sqlite;
@@ -64,6 +66,8 @@ pub struct Engine {
     pub results: Arc<dyn Results>,
     /// Where the shared stores are, for stores of the services' own; none on the embedded engine.
     pub redis: Option<redis::Redis>,
+    /// The database, if there is one, for operators.
+    pub postgres: Option<chassis::postgres::Pool>,
 }
 
 impl Engine {
@@ -86,6 +90,7 @@ impl Engine {
             is_shared: false,
             results: Arc::new(results),
             redis: None,
+            postgres: None,
         })
     }
 
@@ -105,6 +110,23 @@ impl Engine {
             is_shared: true,
             results: Arc::new(redis::RedisResults::new(redis.clone())),
             redis: Some(redis),
+            postgres: None,
+        })
+    }
+
+    /// The same engine with what must last in Postgres.
+    ///
+    /// # Errors
+    /// Those of [`postgres::open`].
+    pub async fn lasting_in(
+        self,
+        config: &chassis::postgres::PostgresConfig,
+    ) -> Result<Self, EngineError> {
+        let pool = postgres::open(config).await?;
+        Ok(Self {
+            results: Arc::new(postgres::PostgresResults::new(pool.clone())),
+            postgres: Some(pool),
+            ..self
         })
     }
 }

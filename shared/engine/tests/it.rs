@@ -1,4 +1,4 @@
-//! The conformance suites over the embedded engine and over real Redis servers, and what is
+//! The conformance suites over the embedded engine and over real servers, and what is
 //! special about each.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -12,6 +12,8 @@ mod embedded;
 mod failover;
 #[path = "it/forms.rs"]
 mod forms;
+#[path = "it/on_postgres.rs"]
+mod on_postgres;
 #[path = "it/on_redis.rs"]
 mod on_redis;
 #[path = "it/trouble.rs"]

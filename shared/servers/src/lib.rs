@@ -6,16 +6,19 @@
 //! - [`RedisServer`]: one Redis, which can be killed, restarted with or without its data, paused
 //! - [`Sentinel`]: a primary and its replica, watched by sentinels
 //! - [`Cluster`]: three primaries with a replica each
+//! - [`PostgresServer`]: one Postgres; [`Pgbouncer`]: in front of it
 //! - [`wait_until`]: the one way to wait
 
 mod cluster;
 mod port;
+mod postgres_server;
 mod process;
 mod redis_server;
 mod sentinel;
 mod wait;
 
 pub use cluster::Cluster;
+pub use postgres_server::{Pgbouncer, PostgresServer};
 pub use redis_server::RedisServer;
 pub use sentinel::Sentinel;
 pub use wait::wait_until;

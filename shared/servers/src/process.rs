@@ -23,7 +23,7 @@ impl Process {
     /// Starts `program`, which `package` brings.
     pub(crate) fn start(program: &str, package: &str, arguments: &[String]) -> Self {
         assert!(
-            is_there(program),
+            program.starts_with('/') || is_there(program),
             "no {program}: install {package} (`cargo xtask test` does it)"
         );
         let mut guard = Command::new("sh")
@@ -42,6 +42,11 @@ impl Process {
         let server = line.trim().parse().ok().and_then(Pid::from_raw);
         let server = server.expect("a process number");
         Self { guard, server }
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.server, signal).expect("the server runs");
     }
 
     /// Freezes the server.

@@ -1,6 +1,6 @@
 //! The servers start, do what they are for, and go.
 
-use servers::{Cluster, RedisServer, Sentinel, wait_until};
+use servers::{Cluster, PostgresServer, RedisServer, Sentinel, wait_until};
 
 #[test]
 fn a_redis_keeps_its_port_and_only_the_data_that_it_is_to_keep() {
@@ -44,4 +44,14 @@ fn server_command(words: &[&str]) -> redis::Cmd {
     let mut command = redis::Cmd::new();
     command.arg(words);
     command
+}
+
+#[test]
+fn a_postgres_keeps_its_data_through_a_crash_and_counts_who_is_connected() {
+    let mut server = PostgresServer::start();
+    server.query("CREATE TABLE kept (x int); INSERT INTO kept VALUES (7)");
+    server.kill();
+    server.restart();
+    assert_eq!(server.query("SELECT x FROM kept").trim(), "7");
+    assert_eq!(server.connections(), 0, "its own look does not count");
 }

@@ -1,10 +1,10 @@
-//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept]`.
+//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [pool]`.
 //!
 //! The server, the reference and the generator are processes of their own. What is compared is
 //! the processor time that a server takes for an operation, not how fast it answers: wall time
 //! on a shared machine says more about the neighbours.
 //!
-//! - `memory`, `echo`, `accept`: one measurement each
+//! - `memory`, `echo`, `accept`, `pool`: one measurement each
 //! - `bare`: the reference, an epoll loop with nothing around it
 //! - `server`: starts processes, reads their processor time and memory
 //! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
@@ -24,16 +24,17 @@ mod bare;
 mod echo;
 mod memory;
 mod poller;
+mod pool;
 mod report;
 mod server;
 mod session;
 mod wire;
 
 const USAGE: &str = "\
-usage: bench [memory] [echo] [accept] [--rounds N]
+usage: bench [memory] [echo] [accept] [pool] [--rounds N]
 
-Measures the gateway that lies beside this program (build it with --release). Without a name
-all three run. Results are printed, and written to target/bench/results.json.
+Measures the gateway that lies beside this program (build it with --release), and the pool of
+connections to Postgres, which it starts. Without a name all four run. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
@@ -50,6 +51,8 @@ enum BenchError {
         #[source]
         source: io::Error,
     },
+    #[error("the database failed")]
+    Database(#[from] chassis::postgres::PoolError),
     #[error("the server answered {what} with {answer:?}")]
     Answer { what: &'static str, answer: String },
 }
@@ -82,6 +85,7 @@ enum Which {
     Memory,
     Echo,
     Accept,
+    Pool,
 }
 
 fn main() -> ExitCode {
@@ -120,12 +124,13 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
             "memory" => which.push(Which::Memory),
             "echo" => which.push(Which::Echo),
             "accept" => which.push(Which::Accept),
+            "pool" => which.push(Which::Pool),
             "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
             _ => return None,
         }
     }
     if which.is_empty() {
-        which = vec![Which::Memory, Which::Echo, Which::Accept];
+        which = vec![Which::Memory, Which::Echo, Which::Accept, Which::Pool];
     }
     Some(Wanted::Measure { which, rounds })
 }
@@ -144,6 +149,7 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
             Which::Memory => report.memory(&memory::measure(&launcher)?),
             Which::Echo => report.echo(&echo::measure(&launcher, rounds)?),
             Which::Accept => report.accept(&accept::measure(&launcher, rounds)?),
+            Which::Pool => report.pool(&launcher.on_all_cores(pool::measure)?),
         }
     }
     let path = launcher.folder().join("results.json");
@@ -181,7 +187,7 @@ mod tests {
 
     #[test]
     fn without_a_name_everything_is_measured() {
-        let which = vec![Which::Memory, Which::Echo, Which::Accept];
+        let which = vec![Which::Memory, Which::Echo, Which::Accept, Which::Pool];
         assert_eq!(
             parsed(""),
             Some(Wanted::Measure {

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::accept::Accepts;
 use crate::memory::Run;
+use crate::pool::{Measured, Waits};
 use crate::server::{Launcher, Memory};
 use crate::{Pair, Sample};
 
@@ -15,6 +17,8 @@ use crate::{Pair, Sample};
 const SESSION_BYTES: f64 = 8.0 * 1024.0;
 const ECHO_RATIO: f64 = 1.25;
 const ACCEPT_MICROS: f64 = 40.0;
+const SETTLED_MILLIS: f64 = 100.0;
+const FAIRNESS: f64 = 2.0;
 
 /// Prints results and keeps them.
 #[derive(Debug)]
@@ -102,6 +106,67 @@ impl Report {
         self.compare("close", &accepts.close);
     }
 
+    pub(crate) fn pool(&mut self, measured: &Measured) {
+        let resizes = &measured.resizes;
+        println!(
+            "\nResizes of the pool under full load (targets: no failed query, never more than the maximum, settled within 100 ms)\n"
+        );
+        println!(
+            "| resizes | queries | failed | counts by Postgres | above the maximum | ms to settle: median | p99 | most |"
+        );
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+        let [median, p99, most] = [0.5, 0.99, 1.0].map(|part| millis(&resizes.settled, part));
+        println!(
+            "| {} | {} | {} | {} | {} | {median:.1} | {p99:.1} | {most:.1} |",
+            resizes.settled.len(),
+            resizes.queries,
+            resizes.failed,
+            resizes.counts,
+            resizes.exceeded,
+        );
+        let met = resizes.failed == 0 && resizes.exceeded == 0 && most <= SETTLED_MILLIS;
+        println!("\nTarget {}.", held(met));
+        println!(
+            "\nWaits for one of 10 connections, 100 callers (target: p99 at most 2 x the fair queue's)\n"
+        );
+        println!("| queue | ms: median | p99 | most |");
+        println!("| --- | --- | --- | --- |");
+        let part = |of: fn(&Waits) -> &Vec<Duration>, part| {
+            Spread::of(measured.waits.iter().map(|round| millis(of(round), part))).median
+        };
+        let mut rows = Vec::new();
+        for (name, of) in [
+            ("the pool", (|w| &w.pool) as fn(&Waits) -> &Vec<Duration>),
+            ("fair queue", |w| &w.fair),
+        ] {
+            let [median, p99, most] = [0.5, 0.99, 1.0].map(|share| part(of, share));
+            println!("| {name} | {median:.1} | {p99:.1} | {most:.1} |");
+            rows.push(
+                json!({ "queue": name, "median_ms": median, "p99_ms": p99, "most_ms": most }),
+            );
+        }
+        let ratio = Spread::of(
+            measured
+                .waits
+                .iter()
+                .map(|round| millis(&round.pool, 0.99) / millis(&round.fair, 0.99)),
+        );
+        println!(
+            "\np99 of the pool / the fair queue's: {:.2} ({:.2} to {:.2}). Target {}.",
+            ratio.median,
+            ratio.least,
+            ratio.most,
+            held(ratio.median <= FAIRNESS)
+        );
+        let result = json!({
+            "resizes": resizes.settled.len(), "queries": resizes.queries, "failed": resizes.failed,
+            "counts": resizes.counts, "exceeded": resizes.exceeded,
+            "settled_ms": { "median": median, "p99": p99, "most": most },
+            "waits": rows, "p99_ratio": ratio.json(),
+        });
+        self.results.insert("pool".to_owned(), result);
+    }
+
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(&self.results)?;
         fs::write(path, text + "\n")
@@ -178,6 +243,15 @@ fn per_added(run: &Run, level: usize) -> f64 {
         .checked_sub(1)
         .map_or((0, run.empty), |before| run.levels[before]);
     memory.rss.saturating_sub(before.1.rss) as f64 / (size - before.0) as f64
+}
+
+/// What `part` of them are at most, in milliseconds.
+fn millis(durations: &[Duration], part: f64) -> f64 {
+    let mut sorted = durations.to_vec();
+    sorted.sort();
+    let last = sorted.len().saturating_sub(1);
+    let index = (last as f64 * part).ceil() as usize;
+    sorted.get(index).map_or(0.0, |one| one.as_secs_f64() * 1e3)
 }
 
 fn held(held: bool) -> &'static str {

@@ -83,6 +83,23 @@ impl Cores {
 }
 
 impl Launcher {
+    /// Runs `job`, and the threads and processes that it starts, on all cores.
+    pub(crate) fn on_all_cores<T: Send>(
+        &self,
+        job: impl FnOnce() -> Result<T, BenchError> + Send,
+    ) -> Result<T, BenchError> {
+        let all = self.cores.all;
+        let released = move || {
+            sched_setaffinity(None, &all)
+                .map_err(|error| crate::system("use all cores")(error.into()))?;
+            job()
+        };
+        std::thread::scope(|scope| {
+            let outcome = scope.spawn(released).join();
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
     /// Finds the programs beside this one.
     pub(crate) fn new(cores: Cores) -> io::Result<Self> {
         let this = std::env::current_exe()?;

@@ -1,0 +1,138 @@
+//! The conformance suites over Postgres and through pgbouncer, and results through its crashes.
+
+use chassis::postgres::PostgresConfig;
+use pixelrush_engine::{Engine, EngineError, MatchResult, Recorded, Standing, conformance};
+use protocol::id::{MatchId, PlayerId, RoomId};
+use servers::{Pgbouncer, PostgresServer};
+use tempfile::TempDir;
+
+struct Rig {
+    server: PostgresServer,
+    folder: TempDir,
+}
+
+impl Rig {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("password"), PostgresServer::PASSWORD).expect("a file");
+        let server = PostgresServer::start();
+        Self { server, folder }
+    }
+
+    fn config(&self, url: String) -> PostgresConfig {
+        PostgresConfig {
+            url,
+            password_file: Some(self.folder.path().join("password")),
+            ..PostgresConfig::default()
+        }
+    }
+
+    async fn engine(&self, url: String) -> Engine {
+        let engine = Engine::embedded(None).expect("an engine");
+        let engine = engine.lasting_in(&self.config(url)).await;
+        engine.expect("Postgres is there")
+    }
+}
+
+fn result(number: u64) -> MatchResult {
+    let seat = |place| Standing {
+        player: PlayerId(u64::from(place)),
+        name: format!("player {place}\0"),
+        bot: false,
+        place,
+        ticks: Some(place),
+    };
+    MatchResult {
+        match_id: MatchId(number),
+        room: RoomId(number),
+        mode: "race".to_owned(),
+        finished_at_ms: number,
+        standings: (1..=4).map(seat).collect(),
+    }
+}
+
+#[tokio::test]
+async fn results_in_postgres_conform() {
+    let rig = Rig::start();
+    let engine = rig.engine(rig.server.url()).await;
+    conformance::results::all(&*engine.results).await;
+}
+
+#[tokio::test]
+async fn results_through_pgbouncer_conform() {
+    let rig = Rig::start();
+    let bouncer = Pgbouncer::start(&rig.server, 2);
+    let engine = rig.engine(bouncer.url()).await;
+    conformance::results::all(&*engine.results).await;
+}
+
+#[tokio::test]
+async fn a_name_that_postgres_cannot_hold_does_not_keep_a_result_out() {
+    let rig = Rig::start();
+    let engine = rig.engine(rig.server.url()).await;
+    engine.results.record(&result(1)).await.expect("recorded");
+    let stored = engine.results.recent(PlayerId(1), 1).await.expect("read");
+    assert_eq!(stored[0].standings[0].name, "player 1\u{fffd}");
+}
+
+/// Two nodes deliver every result until it is confirmed, as syncd does, while Postgres crashes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_delivered_twice_through_crashes_are_one_row_each_and_none_is_lost() {
+    const RESULTS: u64 = 400;
+    let mut rig = Rig::start();
+    let nodes = [
+        rig.engine(rig.server.url()).await,
+        rig.engine(rig.server.url()).await,
+    ];
+    let (progress, mut seen) = tokio::sync::watch::channel(0_u64);
+    let deliver = |engine: Engine| {
+        let progress = progress.clone();
+        async move {
+            let mut new = 0_u64;
+            for number in 0..RESULTS {
+                let result = result(number);
+                new += loop {
+                    match engine.results.record(&result).await {
+                        Ok(recorded) => break u64::from(recorded == Recorded::New),
+                        Err(EngineError::Damaged { .. } | EngineError::TooLarge { .. }) => {
+                            panic!("that is for good")
+                        }
+                        Err(_) => {}
+                    }
+                };
+                progress.send_modify(|done| *done = number.max(*done));
+            }
+            new
+        }
+    };
+    let delivering = nodes.clone().map(|engine| tokio::spawn(deliver(engine)));
+    for at in [100, 250] {
+        seen.wait_for(|done| *done >= at)
+            .await
+            .expect("they deliver");
+        rig.server.kill();
+        rig.server.restart();
+    }
+    let mut new = 0;
+    for node in delivering {
+        new += node.await.expect("delivered");
+    }
+    assert!(new <= RESULTS, "nobody is told twice that it is new");
+    assert_eq!(nodes[0].results.count().await.expect("counted"), RESULTS);
+    let seats = rig.server.query("SELECT count(*) FROM standings");
+    assert_eq!(seats.trim(), (RESULTS * 4).to_string());
+}
+
+#[tokio::test]
+async fn a_postgres_that_comes_late_is_waited_for() {
+    let mut rig = Rig::start();
+    rig.server.kill();
+    let config = rig.config(rig.server.url());
+    let opening = tokio::spawn(async move {
+        let engine = Engine::embedded(None).expect("an engine");
+        engine.lasting_in(&config).await
+    });
+    rig.server.restart();
+    let engine = opening.await.expect("no panic").expect("it came");
+    assert_eq!(engine.results.count().await.expect("counted"), 0);
+}
