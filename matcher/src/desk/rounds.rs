@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Desk;
-use super::ask::Away;
 use super::settling::Placement;
 use crate::config::{Config, Mode, ModeName};
 use crate::pairing::{Limits, Proposal};
@@ -134,9 +133,8 @@ impl Desk {
             return;
         }
         // Some of them are not there any more. What players have to do with that, turns find out.
-        match self.enter_found(name, &refused, now).await {
-            Ok(()) => self.want_round(),
-            Err(Away) => {}
+        if self.enter_found(name, &refused, now).await.is_ok() {
+            self.want_round();
         }
     }
 
