@@ -1,7 +1,7 @@
 //! The desk: one task that owns what the matcher knows of players, parties and matches.
 //!
-//! It takes, in turn: what gateways say ([`attach`], [`queue`]), the tick on which matches are
-//! formed ([`rounds`]), rooms that were found or not ([`settling`]), and news of syncd nodes
+//! It takes, in turn: what gateways say ([`attach`], [`queue`], [`joins`]), the rounds in which
+//! matches are formed ([`rounds`]) out of what waits ([`queues`]), rooms that were found or not ([`settling`]), and news of syncd nodes
 //! ([`lost`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
@@ -13,6 +13,7 @@
 
 mod ask;
 mod attach;
+mod joins;
 mod lobby;
 mod lost;
 mod matches;
@@ -21,6 +22,7 @@ mod party;
 mod pause;
 mod player;
 mod queue;
+mod queues;
 mod roster;
 mod rounds;
 mod settling;
@@ -54,12 +56,15 @@ use crate::placing::Outcome;
 use crate::store::{Standing, TicketStore};
 
 use ask::Patience;
+use joins::Joins;
 use lobby::Lobby;
 use lost::Looked;
 use matches::Matches;
 use outbox::Outbox;
 use pause::Pause;
+use queues::Queues;
 use roster::Roster;
+use rounds::Over;
 use settling::Settled;
 
 /// Items that one turn takes from the mailbox.
@@ -111,6 +116,13 @@ pub(crate) struct Desk {
     lobby: Lobby,
     patience: Patience,
     matches: Matches,
+    /// Who joins in this turn.
+    joins: Joins,
+    /// What waits, to form matches out of.
+    queues: Queues,
+    /// When the next round is to be, if one is wanted before the tick.
+    next_round: Option<Instant>,
+    last_round: Instant,
     estimates: BTreeMap<ModeName, Estimator>,
     /// Players in each queue, as of the last round.
     sizes: BTreeMap<ModeName, u32>,
@@ -149,6 +161,10 @@ impl Desk {
             lobby: Lobby::default(),
             patience: Patience::default(),
             matches: Matches::default(),
+            joins: Joins::default(),
+            queues: Queues::default(),
+            next_round: None,
+            last_round: Instant::now(),
             estimates: BTreeMap::new(),
             sizes: BTreeMap::new(),
             outbox: Outbox::default(),
@@ -179,20 +195,27 @@ impl Desk {
         stop: CancellationToken,
     ) {
         let mut mail = Vec::with_capacity(TURN);
+        let mut outcomes = Vec::with_capacity(TURN);
         let mut next_tick = Instant::now();
         loop {
+            let next_round = self.next_round.unwrap_or(next_tick).min(next_tick);
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = inputs.mailbox.recv_many(&mut mail, TURN), if !inputs.mailbox.is_closed() => {
                     self.turn(&mut mail).await;
                 }
-                Some(outcome) = returns.outcomes.recv() => self.placed(outcome).await,
-                Some(settled) = returns.settled.recv() => self.settled(settled),
+                _ = returns.outcomes.recv_many(&mut outcomes, TURN) => {
+                    self.placed(&mut outcomes).await;
+                }
+                Some(settled) = returns.settled.recv() => self.settled(settled).await,
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
                 Some(news) = inputs.news.recv() => self.heard(news).await,
                 () = tokio::time::sleep_until(next_tick) => {
                     next_tick = Instant::now() + self.config().tick;
                     self.tick(&stop).await;
+                }
+                () = tokio::time::sleep_until(next_round) => {
+                    self.round(self.clock.now(), Over::Due).await;
                 }
             }
             self.outbox.flush();
@@ -202,8 +225,10 @@ impl Desk {
     async fn turn(&mut self, mail: &mut Vec<Mail>) {
         let mut standings = self.standing_of_newcomers(mail).await;
         for item in mail.drain(..) {
+            self.flush_joins_before(&item).await;
             self.handle(item, &mut standings).await;
         }
+        self.flush_joins().await;
     }
 
     async fn handle(&mut self, mail: Mail, standings: &mut BTreeMap<PlayerId, Standing>) {
@@ -254,7 +279,7 @@ impl Desk {
         self.expire_matches(now).await;
         self.look_for_lost(now).await;
         self.sweep(now).await;
-        self.round(now).await;
+        self.round(now, Over::All).await;
         self.metrics.players.set(self.roster.len() as f64);
         self.metrics.matches_open.set(self.matches.len() as f64);
         if self.parts.drain.is_draining() && self.is_drained(now) {
@@ -264,6 +289,7 @@ impl Desk {
 
     fn apply_config(&mut self, new: Arc<Config>) {
         if !new.modes.is_empty() {
+            self.queues.apply(&new, self.clock.now());
             self.config = new;
             return;
         }

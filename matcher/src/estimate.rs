@@ -12,27 +12,29 @@ const REMEMBERED: usize = 128;
 /// Recent waits of one mode.
 #[derive(Debug, Clone, Default)]
 pub struct Estimator {
+    /// In the order in which they ended.
     waits: VecDeque<Duration>,
+    /// The same, shortest first.
+    sorted: Vec<Duration>,
 }
 
 impl Estimator {
     /// Remembers how long one player waited for a match.
     pub fn record(&mut self, waited: Duration) {
-        if self.waits.len() == REMEMBERED {
-            self.waits.pop_front();
+        if self.waits.len() == REMEMBERED
+            && let Some(oldest) = self.waits.pop_front()
+            && let Ok(place) = self.sorted.binary_search(&oldest)
+        {
+            self.sorted.remove(place);
         }
         self.waits.push_back(waited);
+        let place = self.sorted.partition_point(|wait| *wait < waited);
+        self.sorted.insert(place, waited);
     }
 
     /// How much longer it takes for one who has waited for `waited`.
     pub fn remaining(&self, waited: Duration) -> Option<Duration> {
-        let mut longer: Vec<Duration> = self
-            .waits
-            .iter()
-            .copied()
-            .filter(|wait| *wait >= waited)
-            .collect();
-        longer.sort_unstable();
+        let longer = &self.sorted[self.sorted.partition_point(|wait| *wait < waited)..];
         longer
             .get(longer.len() / 2)
             .map(|median| median.saturating_sub(waited))

@@ -9,6 +9,7 @@
 //! script for each call, and has to pass [`conformance`]; pairing is the same over both.
 
 pub mod conformance;
+pub mod feed;
 pub mod memory;
 pub mod record;
 pub mod redis;
@@ -25,6 +26,7 @@ use crate::config::{ModeName, Region};
 use crate::ticket::{Member, PartyCode, Ticket};
 
 pub use crate::event::Ending;
+pub use feed::{Change, Cursor, Fed, Page};
 pub use memory::MemoryStore;
 pub use record::MatchRecord;
 pub use redis::RedisStore;
@@ -91,7 +93,7 @@ pub struct Asked {
     pub is_here: bool,
 }
 
-/// What came of [`TicketStore::add`].
+/// What came of one ticket of [`TicketStore::add`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// It waits.
@@ -101,6 +103,8 @@ pub enum Added {
     Kept(Standing),
     /// A ticket of this name was there and is gone.
     Gone,
+    /// The store has as many players as it takes.
+    Full,
 }
 
 /// A member who comes to a party.
@@ -172,6 +176,15 @@ pub struct Wanted {
     pub tickets: Vec<TicketId>,
 }
 
+/// A match that has its room, for [`TicketStore::settle`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settling {
+    /// The match.
+    pub record: Arc<MatchRecord>,
+    /// How long it lasts at most.
+    pub lifetime: Duration,
+}
+
 /// What came of [`TicketStore::restore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restored {
@@ -207,21 +220,19 @@ pub struct Swept {
 /// after [`EngineError::Deadline`] whether it took effect is unknown, and repeating it is harmless.
 /// Deadlines of claims and sightings are on the store's clock.
 pub trait TicketStore: Send + Sync + 'static {
-    /// Lets `ticket` wait, unless one of its members stands somewhere already. Its members count
-    /// as seen.
-    ///
-    /// # Errors
-    /// [`EngineError::Full`] at the store's limit of players.
+    /// Lets each of `tickets` wait, unless one of its members stands somewhere already. Its members
+    /// count as seen. Answers are in the order of `tickets`, each of which is added or not by
+    /// itself. Some hundreds at most in one call.
     fn add<'a>(
         &'a self,
-        ticket: &'a Ticket,
+        tickets: &'a [Arc<Ticket>],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Added, EngineError>>;
+    ) -> BoxFuture<'a, Result<Vec<Added>, EngineError>>;
 
     /// A member comes to a party. Whoever completes it makes its ticket in the same step.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// [`EngineError::Full`] at the store's limit of players.
     fn gather<'a>(
         &'a self,
         gather: &'a Gather,
@@ -237,10 +248,30 @@ pub trait TicketStore: Send + Sync + 'static {
         unseen_by: Option<&'a Incarnation>,
     ) -> BoxFuture<'a, Result<Removed, EngineError>>;
 
-    /// The tickets that wait for `mode`, by age.
-    fn waiting<'a>(
+    /// Where the [feed](feed) of a queue ends now: what happens from here on, it tells.
+    fn feed_end<'a>(&'a self, mode: &'a ModeName) -> BoxFuture<'a, Result<Cursor, EngineError>>;
+
+    /// What happened to a queue since `since`. `None`: the store cannot tell, and the queue has to
+    /// be read anew.
+    fn feed<'a>(
         &'a self,
         mode: &'a ModeName,
+        since: &'a Cursor,
+    ) -> BoxFuture<'a, Result<Option<Fed>, EngineError>>;
+
+    /// A part of the tickets that wait for `mode`; `from` is 0 at first, then what the page before
+    /// says. A ticket that waits throughout is on some page, maybe on two; one that comes or goes
+    /// meanwhile may be, and the feed tells.
+    fn scan<'a>(
+        &'a self,
+        mode: &'a ModeName,
+        from: u64,
+    ) -> BoxFuture<'a, Result<Page, EngineError>>;
+
+    /// Those of `tickets` that wait, in whichever queue. Some hundreds at most in one call.
+    fn find<'a>(
+        &'a self,
+        tickets: &'a [TicketId],
     ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>>;
 
     /// Claims tickets for matches of `claimant` for `claim_for`: for each match all that it wants,
@@ -260,14 +291,14 @@ pub trait TicketStore: Send + Sync + 'static {
         claim_for: Duration,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
 
-    /// The match stands, for at most `lifetime`: its tickets are gone, and the players on them who
-    /// have not left are in it. Gives whether it does, which a repeated call finds too; it does
-    /// not if the claim was given back, or if the room has ended. Durable as far as the store is.
+    /// Each of these matches stands: its tickets are gone, and the players on them who have not
+    /// left are in it. Gives whether it does, in the order of `settling`; a repeated call finds the
+    /// same. It does not if the claim was given back, or if the room has ended. Durable as far as
+    /// the store is. Some hundreds at most in one call.
     fn settle<'a>(
         &'a self,
-        record: &'a MatchRecord,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<bool, EngineError>>;
+        settling: &'a [Settling],
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>>;
 
     /// The match failed: its tickets wait again, each with its old age. Those of which a member
     /// has left are gone, and the others of such a party gather again.

@@ -111,6 +111,13 @@ impl Desk {
         self.metrics.store_failures.increment(1);
         Err(Away)
     }
+
+    /// The store has as many players as it takes: for who comes it is as good as away.
+    pub(super) fn is_full(&mut self) -> Away {
+        tracing::warn!("the ticket store takes no more players");
+        self.metrics.store_failures.increment(1);
+        Away
+    }
 }
 
 #[cfg(test)]

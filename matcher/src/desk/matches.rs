@@ -43,6 +43,10 @@ pub(super) struct Matches {
     /// Ended of late, in that order: a store that forgot so is told again.
     over: VecDeque<RoomId>,
     is_over: BTreeSet<RoomId>,
+    /// Of the first, those that have found a room and wait to be asked about.
+    pub(super) found: VecDeque<MatchId>,
+    /// Questions to the store about such that are open.
+    pub(super) questions: usize,
     /// When the claims were renewed last.
     pub(super) renewed_at: Timestamp,
 }

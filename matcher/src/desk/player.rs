@@ -88,6 +88,14 @@ pub(super) struct Queued {
     pub(super) expected: Option<Duration>,
 }
 
+impl Queued {
+    /// Whether the place is one that no queue's feed tells of: in a party that gathers, or between
+    /// queue and match.
+    pub(super) fn is_between(&self) -> bool {
+        self.ticket.is_none() || self.placing.is_some()
+    }
+}
+
 /// What a player wants to play.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {

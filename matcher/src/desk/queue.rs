@@ -13,7 +13,7 @@ use rpc::origin::StreamId;
 use super::Desk;
 use super::ask::Away;
 use super::party::{PartyWish, mismatch};
-use super::player::{Activity, Queued, Unsettled, Wish};
+use super::player::{Activity, Player, Queued, Unsettled, Wish};
 use crate::config::{Config, Mode, ModeName, Region};
 use crate::event::Leaving;
 use crate::store::{Added, Found, Gather, Gathered, Removed, Standing};
@@ -123,6 +123,11 @@ impl Desk {
                 return Err(already_in_match("a match is being made").retry_after_ms(RETRY_MS));
             }
             Activity::Queued(_) => self.leave_queue(id, None, Leave::Asked).await,
+            // As almost everyone: together with the others of this turn.
+            Activity::Idle if wish.party.is_none() && player.unsettled.is_none() => {
+                self.joins.enter(player, wish, now);
+                return Ok(());
+            }
             Activity::Idle => {}
         }
         // What was left before, the store has to know first.
@@ -166,7 +171,7 @@ impl Desk {
         Ok(regions)
     }
 
-    async fn enter_queue(
+    pub(super) async fn enter_queue(
         &mut self,
         id: PlayerId,
         wish: Wish,
@@ -192,8 +197,7 @@ impl Desk {
                 Err(already_in_match("you are in a match"))
             }
             Standing::Ticket(found) if found.claimed_by.is_none() => {
-                self.take_up(id, &standing, now);
-                self.joined(id, &wish.mode, now);
+                self.has_joined(id, &found.ticket, now);
                 Ok(())
             }
             Standing::Gathering(_) => {
@@ -240,19 +244,16 @@ impl Desk {
         let Some(player) = self.roster.player(id) else {
             return Ok(Standing::Nothing);
         };
-        let ticket = Ticket {
-            id: TicketId(rand::random()),
-            mode: wish.mode.clone(),
-            members: vec![player.member()],
-            party: None,
-            regions: wish.regions.clone(),
-            enqueued_at: now,
-        };
+        let ticket = Arc::new(solo(player, wish, now));
         let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        match self.ask("add", store.add(&ticket, &sighting)).await? {
-            Added::Waiting => Ok(waiting(Arc::new(ticket))),
+        let tickets = [ticket];
+        let mut added = self.ask("add", store.add(&tickets, &sighting)).await?;
+        let [ticket] = tickets;
+        match added.remove(0) {
+            Added::Waiting => Ok(waiting(ticket)),
             Added::Kept(standing) => Ok(standing),
             Added::Gone => Ok(Standing::Nothing),
+            Added::Full => Err(self.is_full()),
         }
     }
 
@@ -283,7 +284,15 @@ impl Desk {
         self.ask("gather", store.gather(&gather, &sighting)).await
     }
 
-    /// A ticket is new to the queue: counts it, and remembers what was promised.
+    /// A ticket is new to the queue, and a player here is the one who brought it.
+    pub(super) fn has_joined(&mut self, id: PlayerId, ticket: &Arc<Ticket>, now: Timestamp) {
+        self.queues.came(ticket, now);
+        self.want_round();
+        self.take_up(id, &waiting(Arc::clone(ticket)), now);
+        self.joined(id, &ticket.mode, now);
+    }
+
+    /// Counts a ticket, and remembers what was promised.
     fn joined(&mut self, id: PlayerId, mode: &ModeName, now: Timestamp) {
         self.metrics.of(mode).joined.increment(1);
         let estimate = self.estimates.get(mode);
@@ -302,9 +311,10 @@ impl Desk {
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        if player.queued().is_none() {
+        let Some(queued) = player.queued() else {
             return;
-        }
+        };
+        let ticket = queued.ticket.clone();
         player.activity = Activity::Idle;
         let store = Arc::clone(&self.parts.store);
         let this = self.incarnation();
@@ -316,7 +326,13 @@ impl Desk {
             // The player is at another matcher, which tells what there is to tell.
             Ok(Removed::Kept) => {}
             // Of a claimed ticket, the match goes on without.
-            Ok(Removed::Gone | Removed::Unknown | Removed::Claimed(_)) => {
+            Ok(Removed::Gone) => {
+                if let Some(ticket) = ticket {
+                    self.queues.went(&ticket);
+                }
+                self.tell_left(id, told);
+            }
+            Ok(Removed::Unknown | Removed::Claimed(_)) => {
                 self.tell_left(id, told);
             }
             Err(Away) => {
@@ -418,6 +434,18 @@ impl Wish {
     }
 }
 
+/// A ticket of one player.
+pub(super) fn solo(player: &Player, wish: &Wish, now: Timestamp) -> Ticket {
+    Ticket {
+        id: TicketId(rand::random()),
+        mode: wish.mode.clone(),
+        members: vec![player.member()],
+        party: None,
+        regions: wish.regions.clone(),
+        enqueued_at: now,
+    }
+}
+
 fn find_mode<'a>(
     config: &'a Arc<Config>,
     name: &str,
@@ -438,7 +466,7 @@ fn already_in_match(what: &str) -> ErrorMessage {
 }
 
 /// What to tell a client while the store is away.
-fn out_of_reach() -> ErrorMessage {
+pub(super) fn out_of_reach() -> ErrorMessage {
     let error = ErrorMessage::new(ErrorCode::Unavailable, "the queue is out of reach");
     error.retry_after_ms(RETRY_MS)
 }

@@ -7,7 +7,7 @@ use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
 use rpc::origin::StreamId;
 
-use super::player::{Activity, Player, Presence};
+use super::player::{Activity, Player, Presence, Queued};
 use crate::config::Config;
 
 /// All players.
@@ -16,11 +16,21 @@ pub(super) struct Roster {
     players: BTreeMap<PlayerId, Entry>,
     sessions: HashMap<SessionId, PlayerId>,
     timers: BTreeSet<(Timestamp, PlayerId)>,
-    /// Those whose place in the store may change at any moment: who wait, or left unsettled.
-    waiting: BTreeSet<PlayerId>,
-    playing: BTreeSet<PlayerId>,
-    /// The last of those who play whose turn it was.
-    turn: Option<PlayerId>,
+    /// Who wait, or left unsettled.
+    waiting: Turns,
+    playing: Turns,
+    /// Those of the first whose place may change without a word in a queue's feed.
+    urgent: BTreeSet<PlayerId>,
+    /// Those whose ticket a feed says was taken.
+    marked: BTreeSet<PlayerId>,
+}
+
+/// Players of whom some have their turn, again and again.
+#[derive(Debug, Default)]
+struct Turns {
+    players: BTreeSet<PlayerId>,
+    /// The last whose turn it was.
+    last: Option<PlayerId>,
 }
 
 #[derive(Debug)]
@@ -53,6 +63,11 @@ impl Roster {
         (player.line() == Some((stream, session))).then_some(id)
     }
 
+    /// The player whose session this is.
+    pub(super) fn of_session(&self, session: SessionId) -> Option<PlayerId> {
+        self.sessions.get(&session).copied()
+    }
+
     /// Enters a player who is not known.
     pub(super) fn insert(&mut self, player: Player) {
         let entry = Entry { player, due: None };
@@ -75,8 +90,9 @@ impl Roster {
                 self.timers.remove(&(due, id));
             }
         }
-        self.waiting.remove(&id);
-        self.playing.remove(&id);
+        self.waiting.players.remove(&id);
+        self.playing.players.remove(&id);
+        self.urgent.remove(&id);
     }
 
     /// Brings the player's deadline up to date, and what the player is counted among.
@@ -87,7 +103,13 @@ impl Roster {
         let activity = &entry.player.activity;
         let waits = matches!(activity, Activity::Queued(_)) || entry.player.unsettled.is_some();
         let plays = matches!(activity, Activity::Playing(_));
-        for (set, belongs) in [(&mut self.waiting, waits), (&mut self.playing, plays)] {
+        let urgent = entry.player.unsettled.is_some()
+            || entry.player.queued().is_some_and(Queued::is_between);
+        for (set, belongs) in [
+            (&mut self.waiting.players, waits),
+            (&mut self.playing.players, plays),
+            (&mut self.urgent, urgent),
+        ] {
             match belongs {
                 true => set.insert(id),
                 false => set.remove(&id),
@@ -114,24 +136,26 @@ impl Roster {
             .collect()
     }
 
-    /// Those who wait, and those who left while the store was away.
-    pub(super) fn waiting(&self) -> Vec<PlayerId> {
-        self.waiting.iter().copied().collect()
+    /// Those who have to be asked for now; besides, of those who wait, the next whose turn it is:
+    /// one part in `parts`, or `few` if that is more.
+    pub(super) fn next_waiting(&mut self, parts: usize, few: usize) -> BTreeSet<PlayerId> {
+        let mut next = std::mem::take(&mut self.marked);
+        next.retain(|id| self.waiting.players.contains(id));
+        next.extend(&self.urgent);
+        next.extend(self.waiting.next(parts, few));
+        next
     }
 
-    /// One part in `parts` of those who play, taking turns.
+    /// Of those who play, the next whose turn it is, likewise.
     pub(super) fn next_playing(&mut self, parts: usize) -> Vec<PlayerId> {
-        let count = self.playing.len().div_ceil(parts);
-        let from = self.turn.map_or(0, |last| last.0.saturating_add(1));
-        let next: Vec<PlayerId> = self
-            .playing
-            .range(PlayerId(from)..)
-            .take(count)
-            .copied()
-            .collect();
-        // At the end of the row it begins anew.
-        self.turn = next.last().copied().filter(|_| next.len() == count);
-        next
+        self.playing.next(parts, 1)
+    }
+
+    /// A player is to be asked for soon.
+    pub(super) fn mark(&mut self, id: PlayerId) {
+        if self.players.contains_key(&id) {
+            self.marked.insert(id);
+        }
     }
 
     /// Those who are attached by `stream`.
@@ -153,5 +177,21 @@ impl Roster {
     /// Everyone.
     pub(super) fn ids(&self) -> Vec<PlayerId> {
         self.players.keys().copied().collect()
+    }
+}
+
+impl Turns {
+    fn next(&mut self, parts: usize, few: usize) -> Vec<PlayerId> {
+        let count = self.players.len().div_ceil(parts.max(1)).max(few);
+        let from = self.last.map_or(0, |last| last.0.saturating_add(1));
+        let next: Vec<PlayerId> = self
+            .players
+            .range(PlayerId(from)..)
+            .take(count)
+            .copied()
+            .collect();
+        // At the end of the row it begins anew.
+        self.last = next.last().copied().filter(|_| next.len() == count);
+        next
     }
 }

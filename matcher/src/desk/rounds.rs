@@ -1,39 +1,65 @@
-//! Rounds: on each tick, matches are formed, their tickets claimed, and rooms looked for.
+//! Rounds: matches are formed, their tickets claimed, and rooms looked for. On each tick, and in
+//! between, as soon as tickets came, at most every [`PACE`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::id::{MatchId, TicketId};
 use protocol::time::Timestamp;
 use rpc::pb;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Desk;
 use super::settling::Placement;
 use crate::config::{Config, Mode, ModeName};
-use crate::pairing::{self, Proposal};
+use crate::pairing::{Limits, Proposal};
 use crate::placing::{self, Order, Outcome};
 use crate::store::Wanted;
 use crate::ticket::Member;
 
+/// Shortest time from one round to the next. What comes meanwhile is matched, claimed and asked
+/// about together.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Searches of one round in one mode: some tens of milliseconds at worst.
+const SEARCHES: usize = 1_000;
+
+/// Matches that one call claims.
+const CLAIMS: usize = 64;
+
 impl Desk {
-    /// One round over all modes.
-    pub(super) async fn round(&mut self, now: Timestamp) {
-        let config = self.config();
-        for (name, mode) in &config.modes {
-            self.round_of(&config, name, mode, now).await;
+    /// There is something to match. When the next round is to be.
+    pub(super) fn want_round(&mut self) {
+        if self.next_round.is_none() {
+            let soonest = self.last_round + PACE;
+            self.next_round = Some(soonest.max(Instant::now()));
         }
     }
 
+    /// One round over all modes, or over those that have something to do.
+    pub(super) async fn round(&mut self, now: Timestamp, over: Over) {
+        self.next_round = None;
+        let config = self.config();
+        for (name, mode) in &config.modes {
+            let due = self.queues.view(name).queue.next_try();
+            if over == Over::All || due.is_some_and(|at| at <= now) {
+                self.round_of(&config, name, mode, now).await;
+            }
+        }
+        self.last_round = Instant::now();
+    }
+
     async fn round_of(&mut self, config: &Config, name: &ModeName, mode: &Mode, now: Timestamp) {
-        let store = Arc::clone(&self.parts.store);
-        let Ok(waiting) = self.ask("waiting", store.waiting(name)).await else {
+        if self.follow(name, now).await.is_err() {
             return;
-        };
-        let players: usize = waiting.iter().map(|ticket| ticket.members.len()).sum();
-        let size = u32::try_from(players).unwrap_or(u32::MAX);
-        self.sizes.insert(name.clone(), size);
+        }
+        let queue = &self.queues.view(name).queue;
+        let (tickets, players) = (queue.len(), queue.players());
+        self.sizes
+            .insert(name.clone(), u32::try_from(players).unwrap_or(u32::MAX));
         let metrics = self.metrics.of(name);
-        metrics.tickets.set(waiting.len() as f64);
+        metrics.tickets.set(tickets as f64);
         metrics.queued.set(players as f64);
 
         let most = config
@@ -46,32 +72,69 @@ impl Desk {
         if closed || most == 0 {
             return; // tickets age on
         }
-        let proposals: Vec<(MatchId, Proposal)> = pairing::pair(mode, &waiting, now, most)
+        let limits = Limits {
+            matches: most,
+            searches: SEARCHES,
+        };
+        let queue = &mut self.queues.view(name).queue;
+        let proposals = queue.pass(mode, now, limits);
+        if queue.next_try().is_some_and(|at| at <= now) {
+            self.want_round(); // the pass did not come to everything
+        }
+        let mut proposals: Vec<(MatchId, Proposal)> = proposals
             .into_iter()
             .map(|proposal| (MatchId(rand::random()), proposal))
             .collect();
-        if proposals.is_empty() {
-            return;
+        while !proposals.is_empty() {
+            let rest = proposals.split_off(proposals.len().min(CLAIMS));
+            self.claim(config, name, mode, proposals, now).await;
+            proposals = rest;
         }
+    }
+
+    async fn claim(
+        &mut self,
+        config: &Config,
+        name: &ModeName,
+        mode: &Mode,
+        proposals: Vec<(MatchId, Proposal)>,
+        now: Timestamp,
+    ) {
         let wanted: Vec<Wanted> = proposals
             .iter()
             .map(|(match_id, proposal)| Wanted {
                 match_id: *match_id,
-                tickets: proposal.tickets.iter().map(|seat| seat.ticket.id).collect(),
+                tickets: ids(proposal),
             })
             .collect();
-        // If the answer is lost, so are the claims, and they run out.
         let (claimant, claim_for) = (self.incarnation(), config.placing.claim_for);
+        let store = Arc::clone(&self.parts.store);
         let claim = store.claim(&wanted, &claimant, claim_for);
-        let Ok(granted) = self.ask("claim", claim).await else {
+        let granted = self.ask("claim", claim).await;
+        let Ok(granted) = granted else {
+            // Maybe they are claimed: then the feed says so, and the claims run out.
+            let tickets = proposals.into_iter().flat_map(|(_, one)| one.tickets);
+            let view = self.queues.view(name);
+            for seated in tickets {
+                view.enter(seated.ticket, now);
+            }
             return;
         };
+        let mut refused = Vec::new();
         for ((match_id, proposal), granted) in proposals.into_iter().zip(granted) {
             if granted {
                 self.look_for_room(config, name, mode, match_id, &proposal);
             } else {
                 self.metrics.claims_refused.increment(1);
+                refused.extend(ids(&proposal));
             }
+        }
+        if refused.is_empty() {
+            return;
+        }
+        // Some of them are not there any more. What players have to do with that, turns find out.
+        if self.enter_found(name, &refused, now).await.is_ok() {
+            self.want_round();
         }
     }
 
@@ -118,6 +181,18 @@ impl Desk {
         let span = tracing::info_span!("placing", r#match = %match_id, mode = %name);
         self.parts.drain.spawn("placing", search.instrument(span));
     }
+}
+
+/// Which modes a round goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    All,
+    /// Those with tickets that are to be tried.
+    Due,
+}
+
+fn ids(proposal: &Proposal) -> Vec<TicketId> {
+    proposal.tickets.iter().map(|seat| seat.ticket.id).collect()
 }
 
 fn watching(mode: &Mode) -> pb::Watching {

@@ -19,11 +19,17 @@ use super::matches::Matches;
 use crate::config::ModeName;
 use crate::event::Ending;
 use crate::placing::{Outcome, PlaceError, Room};
-use crate::store::{EndedMatch, MatchRecord};
+use crate::store::{EndedMatch, MatchRecord, Settling};
 use crate::ticket::Member;
 
-/// Longest that one question whether a match stands takes.
+/// Longest that one question whether matches stand takes.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Matches that are asked about at once.
+const BATCH: usize = 64;
+
+/// Questions that are open at once. What is found meanwhile is asked about together.
+const QUESTIONS: usize = 2;
 
 /// A match that looks for a room, or has found one and waits for the store.
 #[derive(Debug)]
@@ -46,12 +52,12 @@ struct Found {
     asking: bool,
 }
 
-/// What the store says of a match that has found its room.
+/// What the store says of matches that have found their rooms.
 #[derive(Debug)]
 pub(crate) struct Settled {
-    match_id: MatchId,
-    /// `None`: nothing.
-    stands: Option<bool>,
+    matches: Vec<MatchId>,
+    /// Of each of them; `None`: nothing.
+    stand: Option<Vec<bool>>,
 }
 
 impl Placement {
@@ -94,19 +100,22 @@ impl Placement {
 }
 
 impl Desk {
-    /// The search for a room is over.
-    pub(super) async fn placed(&mut self, outcome: Outcome) {
+    /// Searches for rooms are over.
+    pub(super) async fn placed(&mut self, outcomes: &mut Vec<Outcome>) {
         let now = self.clock.now();
-        let Some(placement) = self.matches.placing.get_mut(&outcome.match_id) else {
-            return;
-        };
-        match outcome.room {
-            Ok(room) => {
-                placement.find(outcome.match_id, room, now);
-                self.settle(outcome.match_id, now).await;
+        for outcome in outcomes.drain(..) {
+            let Some(placement) = self.matches.placing.get_mut(&outcome.match_id) else {
+                continue;
+            };
+            match outcome.room {
+                Ok(room) => {
+                    placement.find(outcome.match_id, room, now);
+                    self.matches.found.push_back(outcome.match_id);
+                }
+                Err(error) => self.give_back(outcome.match_id, &error).await,
             }
-            Err(error) => self.give_back(outcome.match_id, &error).await,
         }
+        self.settle(now).await;
     }
 
     /// Keeps the claims of those that look for a room, and asks again for those that the store has
@@ -121,21 +130,33 @@ impl Desk {
                 self.matches.renewed_at = now;
             }
         }
-        for match_id in placing {
-            self.settle(match_id, now).await;
+        self.matches.found = placing.into();
+        self.settle(now).await;
+    }
+
+    /// Asks the store whether matches that have found their rooms stand. The desk does not wait:
+    /// the answer may have to wait for replicas.
+    async fn settle(&mut self, now: Timestamp) {
+        while self.matches.questions < QUESTIONS {
+            let mut settling = Vec::new();
+            while settling.len() < BATCH
+                && let Some(match_id) = self.matches.found.pop_front()
+            {
+                settling.extend(self.question(match_id, now).await);
+            }
+            if settling.is_empty() {
+                return;
+            }
+            self.matches.questions += 1;
+            self.ask_about(settling);
         }
     }
 
-    /// Asks the store whether a match that has found its room stands. The desk does not wait: the
-    /// answer may have to wait for replicas.
-    async fn settle(&mut self, match_id: MatchId, now: Timestamp) {
+    /// What is to be asked about a match, if it has a room and nothing is open about it.
+    async fn question(&mut self, match_id: MatchId, now: Timestamp) -> Option<Settling> {
         let Matches { placing, nodes, .. } = &mut self.matches;
-        let Some(placement) = placing.get_mut(&match_id) else {
-            return;
-        };
-        let Some(found) = placement.found.as_mut().filter(|found| !found.asking) else {
-            return;
-        };
+        let placement = placing.get_mut(&match_id)?;
+        let found = placement.found.as_mut().filter(|found| !found.asking)?;
         let record = Arc::clone(&found.record);
         let lost = nodes
             .get(&record.node)
@@ -149,46 +170,55 @@ impl Desk {
             });
             self.flush_ends().await;
             let error = PlaceError::Lost(record.node.clone());
-            return self.give_back(match_id, &error).await;
+            self.give_back(match_id, &error).await;
+            return None;
         }
         found.asking = true;
         let lifetime = self.lifetime(&record, now);
+        Some(Settling { record, lifetime })
+    }
+
+    fn ask_about(&self, settling: Vec<Settling>) {
         let store = Arc::clone(&self.parts.store);
         let answers = self.settled.clone();
         let ask = async move {
-            let answer = timeout(SETTLE_DEADLINE, store.settle(&record, lifetime)).await;
-            let stands = match answer {
-                Ok(Ok(stands)) => Some(stands),
+            let answer = timeout(SETTLE_DEADLINE, store.settle(&settling)).await;
+            let stand = match answer {
+                Ok(Ok(stand)) => Some(stand),
                 Ok(Err(error)) => {
                     let error = chassis::telemetry::Chain(&error);
-                    tracing::warn!(error = %error, "a match waits for the ticket store");
+                    tracing::warn!(error = %error, "matches wait for the ticket store");
                     None
                 }
                 Err(_) => None,
             };
+            let matches = settling.iter().map(|one| one.record.id).collect();
             // An error means that the desk has ended.
-            let _ = answers.send(Settled { match_id, stands }).await;
+            let _ = answers.send(Settled { matches, stand }).await;
         };
-        let span = tracing::info_span!("settling", r#match = %match_id);
+        let span = tracing::info_span!("settling");
         self.parts.drain.spawn("settling", ask.instrument(span));
     }
 
-    /// The store said whether a match stands, or said nothing.
-    pub(super) fn settled(&mut self, settled: Settled) {
+    /// The store said whether matches stand, or said nothing.
+    pub(super) async fn settled(&mut self, settled: Settled) {
         let now = self.clock.now();
-        let match_id = settled.match_id;
-        let placement = self.matches.placing.get_mut(&match_id);
-        let Some(found) = placement.and_then(|placement| placement.found.as_mut()) else {
-            return;
-        };
-        found.asking = false;
-        let (record, connection) = (Arc::clone(&found.record), found.connection);
-        match settled.stands {
-            Some(true) => self.begin_match(match_id, connection, now),
-            Some(false) => self.drop_match(match_id, &record),
-            // Asked again at the next tick.
-            None => self.metrics.store_failures.increment(1),
+        self.matches.questions -= 1;
+        for (place, match_id) in settled.matches.iter().enumerate() {
+            let placement = self.matches.placing.get_mut(match_id);
+            let Some(found) = placement.and_then(|placement| placement.found.as_mut()) else {
+                continue;
+            };
+            found.asking = false;
+            let (record, connection) = (Arc::clone(&found.record), found.connection);
+            match settled.stand.as_ref().map(|stand| stand[place]) {
+                Some(true) => self.begin_match(*match_id, connection, now),
+                Some(false) => self.drop_match(*match_id, &record),
+                // Asked again at the next tick.
+                None => self.metrics.store_failures.increment(1),
+            }
         }
+        self.settle(now).await;
     }
 
     fn begin_match(&mut self, match_id: MatchId, connection: u64, now: Timestamp) {

@@ -1,7 +1,9 @@
 //! Where players stand by the ticket store, and what follows here.
 //!
 //! Any matcher may claim, settle, give back and end what this one's players are in. On each tick
-//! the desk asks for those who wait, and by turns for those who play, and tells them what is new.
+//! the desk asks for those of whom something is to be expected: who gather, who are between queue
+//! and match, whose ticket was taken as a queue's feed says; and by turns for the others. It tells
+//! them what is new.
 //! It gives back to the store what that has lost: a ticket, with its old age, and a match that
 //! runs. Only for players who are here, and only if the store does not remember that they left.
 
@@ -33,6 +35,13 @@ pub(super) const BATCH: usize = 512;
 /// ways too.
 const TURNS: usize = 16;
 
+/// Of those who wait, so many are asked for on each tick, even if it is not their turn.
+const FEW: usize = 64;
+
+/// After a store was found to have another history, so many of those who wait are asked for on
+/// each tick until everyone was.
+const HURRIED: usize = 8 * BATCH;
+
 impl Desk {
     /// This matcher, as it is named in the store.
     pub(super) fn incarnation(&self) -> Incarnation {
@@ -61,7 +70,11 @@ impl Desk {
 
     /// Learns what other matchers did to this one's players.
     pub(super) async fn look_around(&mut self, now: Timestamp) {
-        let mut players = self.roster.waiting();
+        // Feeds tell what becomes of those who wait; that they are here is to be said often enough.
+        let ticks = self.config.grace.as_nanos() / self.config.tick.as_nanos().max(1) / 4;
+        let parts = usize::try_from(ticks).unwrap_or(usize::MAX);
+        let few = self.queues.take_hurry(HURRIED).max(FEW);
+        let mut players = self.roster.next_waiting(parts, few);
         players.extend(self.roster.next_playing(TURNS));
         let is_here = |id| {
             let player = self.roster.player(id);
@@ -247,8 +260,11 @@ impl Desk {
 
     async fn bring_ticket_back(&mut self, ticket: &Arc<Ticket>) -> Result<Standing, Away> {
         let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        match self.ask("add", store.add(ticket, &sighting)).await? {
+        let tickets = [Arc::clone(ticket)];
+        let mut added = self.ask("add", store.add(&tickets, &sighting)).await?;
+        match added.remove(0) {
             Added::Waiting => {
+                self.queues.came(ticket, self.clock.now());
                 self.metrics.restored.increment(1);
                 tracing::warn!(ticket = %ticket.id, "the store had lost a ticket; restored");
                 Ok(Standing::Ticket(Found {
@@ -258,6 +274,7 @@ impl Desk {
             }
             Added::Kept(standing) => Ok(standing),
             Added::Gone => Ok(Standing::Nothing),
+            Added::Full => Err(self.is_full()),
         }
     }
 

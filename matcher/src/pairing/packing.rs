@@ -89,11 +89,15 @@ pub(super) fn choose(sizes: &[u8], goal: &Goal) -> Option<Choice> {
 /// Free places of each team, most first; teams that there are not have none.
 type Free = [u8; MAX_TEAMS as usize];
 
+/// Most entries of such a table: 32 KiB.
+const FEW: usize = 2048;
+
 struct Packing<'a> {
     sizes: &'a [u8],
     free: Free,
-    /// By the next ticket and the free places: how many players can still be seated, as bits.
-    known: HashMap<(usize, Free), u128>,
+    /// By the next ticket and the free places: how many players can still be seated, as bits, of
+    /// which there is always one.
+    known: Known,
 }
 
 impl<'a> Packing<'a> {
@@ -103,7 +107,7 @@ impl<'a> Packing<'a> {
         Self {
             sizes,
             free,
-            known: HashMap::new(),
+            known: Known::new(sizes.len(), teams, team_size),
         }
     }
 
@@ -142,16 +146,62 @@ impl<'a> Packing<'a> {
         if next == self.sizes.len() || free[0] == 0 {
             return 1;
         }
-        if let Some(known) = self.known.get(&(next, free)) {
-            return *known;
+        let known = *self.known.of(next, free);
+        if known != 0 {
+            return known;
         }
         let size = self.sizes[next];
         let mut totals = self.totals(next + 1, free);
         for after in seats(free, size) {
             totals |= self.totals(next + 1, after) << size;
         }
-        self.known.insert((next, free), totals);
+        *self.known.of(next, free) = totals;
         totals
+    }
+}
+
+/// What is known of states: a table where they are few, as in most modes.
+enum Known {
+    Few {
+        /// By ticket, then by state.
+        table: Vec<u128>,
+        /// How many states there are of one ticket.
+        states: usize,
+        /// The free places of a team are a digit to this base.
+        base: usize,
+    },
+    Many(HashMap<(usize, Free), u128>),
+}
+
+impl Known {
+    fn new(tickets: usize, teams: u8, team_size: u8) -> Self {
+        let base = usize::from(team_size) + 1;
+        let states = base.pow(u32::from(teams));
+        if states * tickets <= FEW {
+            Self::Few {
+                table: vec![0; states * tickets],
+                states,
+                base,
+            }
+        } else {
+            Self::Many(HashMap::new())
+        }
+    }
+
+    fn of(&mut self, next: usize, free: Free) -> &mut u128 {
+        match self {
+            Self::Few {
+                table,
+                states,
+                base,
+            } => {
+                // Teams that there are not are the highest digits, and 0.
+                let digits = free.iter().rev();
+                let state = digits.fold(0, |state, free| state * *base + usize::from(*free));
+                &mut table[next * *states + state]
+            }
+            Self::Many(known) => known.entry((next, free)).or_default(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::config::{ModeOptions, PlayerRange, RatingWindow, RegionRule};
 use crate::ticket::Member;
 
-const NOW: Timestamp = Timestamp(1_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_000_000_000);
 
 #[derive(Debug, Clone)]
 struct Wish {
@@ -47,7 +47,7 @@ fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
     })
 }
 
-fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<Arc<Ticket>>> {
+pub(super) fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<Arc<Ticket>>> {
     let region = |name: &str| -> Region { name.parse().unwrap() };
     let (east, west) = (region("east"), region("west"));
     let regions = prop_oneof![
@@ -83,7 +83,7 @@ fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<Arc<Ticket>>
     })
 }
 
-fn modes() -> impl Strategy<Value = Mode> {
+pub(super) fn modes() -> impl Strategy<Value = Mode> {
     (1_u8..=3, 1_u8..=2, 0_u8..=2, any::<bool>()).prop_map(|(teams, smallest, more, bots)| {
         Mode::new(ModeOptions {
             teams,
@@ -110,7 +110,7 @@ fn modes() -> impl Strategy<Value = Mode> {
     })
 }
 
-fn people(proposal: &Proposal) -> Vec<&Arc<Ticket>> {
+pub(super) fn people(proposal: &Proposal) -> Vec<&Arc<Ticket>> {
     proposal
         .tickets
         .iter()
@@ -121,13 +121,13 @@ fn people(proposal: &Proposal) -> Vec<&Arc<Ticket>> {
 
 /// Whether `set` of people's tickets, with up to `bots` bots, is a match by the letter of the
 /// rules. Its own code throughout: nothing of the search is used.
-fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize) -> bool {
-    let reach = |ticket: &Ticket| mode.window.reach(ticket.waited(NOW));
+pub(super) fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize, now: Timestamp) -> bool {
+    let reach = |ticket: &Ticket| mode.window.reach(ticket.waited(now));
     let windows = set.iter().all(|a| {
         set.iter()
             .all(|b| a.rating().abs_diff(b.rating()) <= reach(a))
     });
-    let Some(waited) = set.iter().map(|ticket| ticket.waited(NOW)).max() else {
+    let Some(waited) = set.iter().map(|ticket| ticket.waited(now)).max() else {
         return false;
     };
     let bots = if mode.bots && waited >= mode.bots_after {
@@ -142,16 +142,16 @@ fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize) -> bool {
         mode.largest_team()..=mode.largest_team()
     };
     windows
-        && has_region(mode, set)
+        && has_region(mode, set, now)
         && sizes
             .into_iter()
             .any(|size| fits(set, &mut vec![size; usize::from(mode.teams)], bots))
 }
 
-fn has_region(mode: &Mode, set: &[&Arc<Ticket>]) -> bool {
+fn has_region(mode: &Mode, set: &[&Arc<Ticket>], now: Timestamp) -> bool {
     let measured: Vec<_> = set.iter().filter(|t| !t.regions.is_empty()).collect();
     let near = |ticket: &Ticket, region: &Region| {
-        let limit = mode.region.reach_ms(ticket.waited(NOW));
+        let limit = mode.region.reach_ms(ticket.waited(now));
         ticket.regions.get(region).is_some_and(|ms| *ms <= limit)
     };
     measured.is_empty()
@@ -177,7 +177,11 @@ fn fits(set: &[&Arc<Ticket>], free: &mut Vec<u8>, bots: usize) -> bool {
 }
 
 /// The oldest ticket that is in any match at all.
-fn oldest_matchable(mode: &Mode, waiting: &[Arc<Ticket>]) -> Option<TicketId> {
+pub(super) fn oldest_matchable(
+    mode: &Mode,
+    waiting: &[Arc<Ticket>],
+    now: Timestamp,
+) -> Option<TicketId> {
     let bots = waiting.iter().filter(|ticket| ticket.is_bot()).count();
     let people: Vec<_> = waiting.iter().filter(|ticket| !ticket.is_bot()).collect();
     (1_u32..1 << people.len())
@@ -187,7 +191,7 @@ fn oldest_matchable(mode: &Mode, waiting: &[Arc<Ticket>]) -> Option<TicketId> {
                 .map(|place| people[place])
                 .collect::<Vec<_>>()
         })
-        .filter(|set| is_match(mode, set, bots))
+        .filter(|set| is_match(mode, set, bots, now))
         .filter_map(|set| set.iter().map(|ticket| ticket.age()).min())
         .min()
         .map(|(_, id)| id)
@@ -213,7 +217,7 @@ proptest! {
         for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
             let people = people(&proposal);
             let bots = proposal.tickets.len() - people.len();
-            prop_assert!(is_match(&mode, &people, bots), "{proposal:?}");
+            prop_assert!(is_match(&mode, &people, bots, NOW), "{proposal:?}");
             let ratings = || people.iter().map(|ticket| ticket.rating());
             let spread = ratings().max().unwrap() - ratings().min().unwrap();
             prop_assert_eq!(proposal.spread, spread.unsigned_abs());
@@ -248,7 +252,7 @@ proptest! {
         let oldest = first.map(|first| {
             people(&first).iter().map(|ticket| ticket.age()).min().unwrap().1
         });
-        prop_assert_eq!(oldest, oldest_matchable(&mode, &waiting));
+        prop_assert_eq!(oldest, oldest_matchable(&mode, &waiting, NOW));
     }
 
     #[test]
@@ -257,7 +261,7 @@ proptest! {
         for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
             left.retain(|ticket| proposal.tickets.iter().all(|seated| seated.ticket.id != ticket.id));
         }
-        prop_assert_eq!(oldest_matchable(&mode, &left), None);
+        prop_assert_eq!(oldest_matchable(&mode, &left, NOW), None);
     }
 
     #[test]

@@ -7,21 +7,49 @@
 
 use std::sync::Arc;
 
+use protocol::time::Timestamp;
+
 use super::packing::{self, Choice, Goal};
+use super::queue::{Entry, Key};
+use super::regions::{Regions, bit_of};
+use crate::config::Mode;
 use crate::ticket::{Age, Ticket};
 
 /// A ticket that could be in the match.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) ticket: Arc<Ticket>,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub(super) ticket: &'a Arc<Ticket>,
     pub(super) rating: i64,
     /// Rating points to either side that it accepts by now.
     pub(super) reach: i64,
     pub(super) size: u8,
     pub(super) age: Age,
+    /// The regions that it accepts by now.
+    pub(super) near: Regions,
+    /// It measured nothing, and accepts any.
+    pub(super) anywhere: bool,
 }
 
-impl Candidate {
+impl<'a> Candidate<'a> {
+    pub(super) fn new(mode: &Mode, now: Timestamp, key: &Key, entry: &'a Entry) -> Self {
+        let (rating, age) = *key;
+        let waited = now.since(age.0);
+        Self {
+            ticket: &entry.ticket,
+            rating: i64::from(rating),
+            reach: i64::from(mode.window.reach(waited)),
+            size: entry.size,
+            age,
+            near: entry.near(mode.region.reach_ms(waited)),
+            anywhere: entry.regions.is_empty(),
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let rating = i32::try_from(self.rating).expect("it was one");
+        (rating, self.age)
+    }
+
     pub(super) fn distance(&self, other: &Self) -> i64 {
         (self.rating - other.rating).abs()
     }
@@ -32,6 +60,20 @@ impl Candidate {
 
     pub(super) fn meets(&self, other: &Self) -> bool {
         self.reaches(other) && other.reaches(self)
+    }
+
+    /// Whether a match there would do; `None`: one that may be anywhere.
+    pub(super) fn accepts(&self, region: Option<u8>) -> bool {
+        self.anywhere || region.is_some_and(|bit| self.near & bit_of(bit) != 0)
+    }
+
+    pub(super) fn shares_a_region(&self, other: &Self) -> bool {
+        match (self.anywhere, other.anywhere) {
+            (true, true) => true,
+            (true, false) => other.near != 0,
+            (false, true) => self.near != 0,
+            (false, false) => self.near & other.near != 0,
+        }
     }
 }
 
@@ -62,7 +104,7 @@ impl Selection {
 
 /// The best match out of `candidates`, which are sorted by rating and have the anchor, the oldest,
 /// among them.
-pub(super) fn best(candidates: &[&Candidate], goal: &Goal) -> Option<Selection> {
+pub(super) fn best(candidates: &[&Candidate<'_>], goal: &Goal) -> Option<Selection> {
     let anchor = candidates
         .iter()
         .enumerate()
@@ -101,7 +143,7 @@ pub(super) fn best(candidates: &[&Candidate], goal: &Goal) -> Option<Selection> 
     best.map(|(choice, members)| selection(candidates, choice, &members))
 }
 
-fn choose(candidates: &[&Candidate], members: &[usize], goal: &Goal) -> Option<Choice> {
+fn choose(candidates: &[&Candidate<'_>], members: &[usize], goal: &Goal) -> Option<Choice> {
     let sizes: Vec<u8> = members
         .iter()
         .map(|index| candidates[*index].size)
@@ -109,8 +151,8 @@ fn choose(candidates: &[&Candidate], members: &[usize], goal: &Goal) -> Option<C
     packing::choose(&sizes, goal)
 }
 
-fn selection(candidates: &[&Candidate], choice: Choice, members: &[usize]) -> Selection {
-    let chosen: Vec<&Candidate> = choice
+fn selection(candidates: &[&Candidate<'_>], choice: Choice, members: &[usize]) -> Selection {
+    let chosen: Vec<&Candidate<'_>> = choice
         .chosen
         .iter()
         .map(|place| candidates[members[*place]])
@@ -120,7 +162,7 @@ fn selection(candidates: &[&Candidate], choice: Choice, members: &[usize]) -> Se
     Selection {
         tickets: chosen
             .iter()
-            .map(|candidate| Arc::clone(&candidate.ticket))
+            .map(|candidate| Arc::clone(candidate.ticket))
             .collect(),
         bots: choice.bots,
         team_size: choice.team_size,
@@ -135,7 +177,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn within(&self, candidate: &Candidate) -> bool {
+    fn within(&self, candidate: &Candidate<'_>) -> bool {
         (self.low..=self.high).contains(&candidate.rating)
             && candidate.rating - self.low <= candidate.reach
             && self.high - candidate.rating <= candidate.reach
@@ -143,7 +185,7 @@ impl Ends {
 }
 
 /// Every pair of ratings around the anchor that has enough players between, by rising spread.
-fn windows(candidates: &[&Candidate], anchor: usize, goal: &Goal) -> Vec<Ends> {
+fn windows(candidates: &[&Candidate<'_>], anchor: usize, goal: &Goal) -> Vec<Ends> {
     let mut players_before = Vec::with_capacity(candidates.len() + 1);
     players_before.push(0_usize);
     for candidate in candidates {

@@ -5,6 +5,7 @@
 //! second or so of it.
 
 mod expiry;
+mod feeds;
 mod matches;
 mod parties;
 mod races;
@@ -20,8 +21,8 @@ use protocol::time::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Sighting, Standing,
-    TicketStore, Wanted,
+    Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Settling, Sighting,
+    Standing, TicketStore, Wanted,
 };
 use crate::config::{ModeName, Region};
 use crate::ticket::{Member, PartyCode, Ticket};
@@ -40,6 +41,7 @@ pub async fn all(store: Arc<dyn TicketStore>) {
         matches::checks(),
         expiry::checks(),
         races::checks(),
+        feeds::checks(),
     ];
     for check in checks.into_iter().flatten() {
         check(Arc::clone(&store)).await;
@@ -82,6 +84,19 @@ pub fn sighting(by: &str) -> Sighting {
         by: incarnation(by),
         grace: LONG,
     }
+}
+
+/// All tickets that wait for `mode`, by age.
+pub async fn waiting(store: &dyn TicketStore, mode: &ModeName) -> Vec<Arc<Ticket>> {
+    let mut waiting = BTreeMap::new();
+    let mut from = Some(0);
+    while let Some(next) = from {
+        let page = store.scan(mode, next).await.expect("the store answers");
+        let tickets = page.tickets.into_iter();
+        waiting.extend(tickets.map(|ticket| (ticket.age(), ticket)));
+        from = page.next;
+    }
+    waiting.into_values().collect()
 }
 
 fn incarnation(name: &str) -> Incarnation {
@@ -145,8 +160,14 @@ struct Checked<'a>(&'a dyn TicketStore);
 
 impl Checked<'_> {
     async fn add(self, ticket: Ticket) -> Added {
-        let added = self.0.add(&ticket, &sighting("matcher-1")).await;
-        added.expect("the store answers")
+        self.add_for(ticket, &sighting("matcher-1")).await
+    }
+
+    async fn add_for(self, ticket: Ticket, sighting: &Sighting) -> Added {
+        let added = self.0.add(&[Arc::new(ticket)], sighting).await;
+        let added = added.expect("the store answers");
+        assert_eq!(added.len(), 1);
+        added.into_iter().next().expect("one")
     }
 
     /// Tickets of one player each, of the same number, by age.
@@ -177,7 +198,7 @@ impl Checked<'_> {
 
     async fn waiting(self, name: &str) -> Vec<u64> {
         let mode = mode(name);
-        let waiting = self.0.waiting(&mode).await.expect("the store answers");
+        let waiting = waiting(self.0, &mode).await;
         waiting.iter().map(|ticket| ticket.id.0).collect()
     }
 
@@ -204,8 +225,16 @@ impl Checked<'_> {
     }
 
     async fn settle(self, record: &MatchRecord) -> bool {
-        let settled = self.0.settle(record, LONG).await;
-        settled.expect("the store answers")
+        self.settle_for(record, LONG).await
+    }
+
+    async fn settle_for(self, record: &MatchRecord, lifetime: Duration) -> bool {
+        let settling = Settling {
+            record: Arc::new(record.clone()),
+            lifetime,
+        };
+        let settled = self.0.settle(&[settling]).await;
+        settled.expect("the store answers")[0]
     }
 
     async fn end(self, match_id: u64, room: u64) {

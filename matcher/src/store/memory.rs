@@ -2,6 +2,7 @@
 //!
 //! Time is tokio's, so that tests pause it.
 
+mod feed;
 mod party;
 mod state;
 
@@ -11,12 +12,12 @@ use std::time::Duration;
 
 use engine::{BoxFuture, EngineError, Incarnation};
 use parking_lot::Mutex;
-use protocol::id::{MatchId, PlayerId};
+use protocol::id::{MatchId, PlayerId, TicketId};
 use tokio::time::Instant;
 
 use super::{
-    Added, Asked, EndedMatch, Gather, Gathered, MatchRecord, Removed, Restored, Sighting, Standing,
-    Swept, TicketStore, Wanted,
+    Added, Asked, Cursor, EndedMatch, Fed, Gather, Gathered, MatchRecord, Page, Removed, Restored,
+    Settling, Sighting, Standing, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::Ticket;
@@ -34,8 +35,7 @@ pub struct MemoryStore {
 pub struct Snapshot(State);
 
 impl MemoryStore {
-    /// A store of at most `limit` players who wait or play. Over it adding fails with
-    /// [`EngineError::Full`].
+    /// A store of at most `limit` players who wait or play. Over it nobody is let in.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -72,19 +72,23 @@ impl MemoryStore {
 impl TicketStore for MemoryStore {
     fn add<'a>(
         &'a self,
-        ticket: &'a Ticket,
+        tickets: &'a [Arc<Ticket>],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Added, EngineError>> {
+    ) -> BoxFuture<'a, Result<Vec<Added>, EngineError>> {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let added = match state.obstacle(ticket, now) {
-            Some(obstacle) => Ok(obstacle),
-            None => self.admit(&state, ticket.members.len()).map(|()| {
-                state.add(Arc::new(ticket.clone()), sighting, now);
-                Added::Waiting
-            }),
+        let mut add = |ticket: &Arc<Ticket>| {
+            if let Some(obstacle) = state.obstacle(ticket, now) {
+                return obstacle;
+            }
+            if self.admit(&state, ticket.members.len()).is_err() {
+                return Added::Full;
+            }
+            state.add(Arc::clone(ticket), sighting, now);
+            Added::Waiting
         };
-        Box::pin(ready(added))
+        let added = tickets.iter().map(&mut add).collect();
+        Box::pin(ready(Ok(added)))
     }
 
     fn gather<'a>(
@@ -108,11 +112,39 @@ impl TicketStore for MemoryStore {
         Box::pin(ready(Ok(removed)))
     }
 
-    fn waiting<'a>(
+    fn feed_end<'a>(&'a self, mode: &'a ModeName) -> BoxFuture<'a, Result<Cursor, EngineError>> {
+        Box::pin(ready(Ok(self.state.lock().feed_of(mode).end())))
+    }
+
+    fn feed<'a>(
         &'a self,
         mode: &'a ModeName,
+        since: &'a Cursor,
+    ) -> BoxFuture<'a, Result<Option<Fed>, EngineError>> {
+        Box::pin(ready(Ok(self.state.lock().feed_of(mode).after(since))))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        mode: &'a ModeName,
+        _from: u64,
+    ) -> BoxFuture<'a, Result<Page, EngineError>> {
+        let page = Page {
+            tickets: self.state.lock().waiting(mode),
+            next: None,
+        };
+        Box::pin(ready(Ok(page)))
+    }
+
+    fn find<'a>(
+        &'a self,
+        tickets: &'a [TicketId],
     ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>> {
-        Box::pin(ready(Ok(self.state.lock().waiting(mode))))
+        let state = self.state.lock();
+        let found = tickets.iter().filter_map(|id| state.tickets.get(id));
+        let waiting = found.filter(|found| found.claimed_by.is_none());
+        let tickets = waiting.map(|found| Arc::clone(&found.ticket)).collect();
+        Box::pin(ready(Ok(tickets)))
     }
 
     fn claim<'a>(
@@ -141,12 +173,15 @@ impl TicketStore for MemoryStore {
 
     fn settle<'a>(
         &'a self,
-        record: &'a MatchRecord,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        settling: &'a [Settling],
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
         let now = Instant::now();
-        let settled = self.state.lock().settle(record, now + lifetime, now);
-        Box::pin(ready(Ok(settled)))
+        let mut state = self.state.lock();
+        let stand = settling
+            .iter()
+            .map(|one| state.settle(&one.record, now + one.lifetime, now))
+            .collect();
+        Box::pin(ready(Ok(stand)))
     }
 
     fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>> {
@@ -222,10 +257,10 @@ mod tests {
         let sighting = conformance::sighting("matcher-1");
         let first = conformance::ticket(1, "race", &[1], 10);
         let second = conformance::ticket(2, "race", &[2], 11);
-        store.add(&first, &sighting).await.unwrap();
-        let refused = store.add(&second, &sighting).await;
-        assert!(matches!(refused, Err(EngineError::Full { limit: 1, .. })));
-        let again = store.add(&first, &sighting).await.unwrap();
-        assert!(matches!(again, Added::Kept(_)), "{again:?}");
+        let (first, second) = (Arc::new(first), Arc::new(second));
+        let added = store.add(&[first.clone(), second], &sighting).await;
+        assert_eq!(added.unwrap(), [Added::Waiting, Added::Full]);
+        let again = store.add(&[first], &sighting).await.unwrap();
+        assert!(matches!(again[..], [Added::Kept(_)]), "{again:?}");
     }
 }

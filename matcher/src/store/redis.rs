@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use engine::redis::{Call, Redis};
 use engine::{BoxFuture, EngineError, Incarnation};
-use protocol::id::{MatchId, PlayerId};
+use protocol::id::{MatchId, PlayerId, TicketId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Added, Asked, Disagreement, EndedMatch, Ending, Found, Gather, Gathered, Gathering,
-    MatchRecord, Removed, Restored, Sighting, Standing, Swept, TicketStore, Wanted,
+    Added, Asked, Change, Cursor, Disagreement, EndedMatch, Ending, Fed, Found, Gather, Gathered,
+    Gathering, MatchRecord, Page, Removed, Restored, Settling, Sighting, Standing, Swept,
+    TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::{Member, PartyCode, Ticket};
@@ -46,9 +47,17 @@ const FORM: u8 = 1;
 /// What a script answers: a kind, and what belongs to it.
 type Reply = Vec<String>;
 
+/// An entry of a stream: its name, and fields with their values.
+type Entry = (String, Vec<String>);
+
+/// Entries of a feed that are read at once, with the one that is known.
+const FEED_PAGE: usize = 64;
+
+/// Tickets that are read at once, about: a millisecond of Redis.
+const SCAN_PAGE: usize = 256;
+
 impl RedisStore {
-    /// A store of at most `limit` players who wait. Over it adding fails with
-    /// [`EngineError::Full`].
+    /// A store of at most `limit` players who wait. Over it nobody is let in.
     pub fn new(redis: Redis, limit: usize) -> Self {
         let keys = redis.key("mm", "");
         Self { redis, keys, limit }
@@ -69,35 +78,31 @@ impl RedisStore {
 impl TicketStore for RedisStore {
     fn add<'a>(
         &'a self,
-        ticket: &'a Ticket,
+        tickets: &'a [Arc<Ticket>],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Added, EngineError>> {
+    ) -> BoxFuture<'a, Result<Vec<Added>, EngineError>> {
         Box::pin(async move {
-            let operation = "adding a ticket";
+            let operation = "adding tickets";
             let mut call = self
                 .call(&scripts::ADD)
-                .arg(ticket.id.to_string())
-                .arg(written(ticket))
-                .arg(ticket.mode.as_str())
-                .arg(ticket.rating())
-                .arg(names(&ticket.members))
-                .arg(ticket.party.as_ref().map_or("", PartyCode::as_str))
                 .arg(sighting.by.to_string())
                 .arg(millis(sighting.grace))
-                .arg(self.limit)
-                .arg(json(&ticket.regions))
-                .arg(ticket.enqueued_at.0);
-            for member in &ticket.members {
-                call.push(json(member));
-                call.push(member.rating);
+                .arg(self.limit);
+            for ticket in tickets {
+                push_ticket(&mut call, ticket);
             }
-            let reply: Reply = self.redis.run(operation, call).await?;
-            match kind(&reply) {
+            let replies: Vec<Reply> = self.redis.run(operation, call).await?;
+            let added = |reply: &Reply| match kind(reply) {
                 "waiting" => Ok(Added::Waiting),
                 "gone" => Ok(Added::Gone),
-                "full" => Err(self.full()),
-                _ => Ok(Added::Kept(standing(operation, &reply)?)),
-            }
+                "full" => Ok(Added::Full),
+                _ => Ok(Added::Kept(standing(operation, reply)?)),
+            };
+            in_order(
+                operation,
+                tickets.len(),
+                replies.iter().map(added).collect(),
+            )
         })
     }
 
@@ -152,19 +157,65 @@ impl TicketStore for RedisStore {
         })
     }
 
-    fn waiting<'a>(
+    fn feed_end<'a>(&'a self, mode: &'a ModeName) -> BoxFuture<'a, Result<Cursor, EngineError>> {
+        Box::pin(async move {
+            let call = self.call(&scripts::FEED_END).arg(mode.as_str());
+            let name: u64 = rand::random();
+            let call = call.arg(format!("={name:016x}"));
+            let (place, content) = self.redis.run("finding a feed's end", call).await?;
+            Ok(Cursor { place, content })
+        })
+    }
+
+    fn feed<'a>(
         &'a self,
         mode: &'a ModeName,
-    ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>> {
+        since: &'a Cursor,
+    ) -> BoxFuture<'a, Result<Option<Fed>, EngineError>> {
+        Box::pin(async move {
+            let operation = "reading a feed";
+            let key = format!("{}f:{mode}", self.keys);
+            let call = Call::command("XRANGE", &key)
+                .arg(&since.place)
+                .arg("+")
+                .arg("COUNT")
+                .arg(FEED_PAGE);
+            let entries: Vec<Entry> = self.redis.run(operation, call).await?;
+            fed(operation, since, entries)
+        })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        mode: &'a ModeName,
+        from: u64,
+    ) -> BoxFuture<'a, Result<Page, EngineError>> {
         Box::pin(async move {
             let operation = "reading a queue";
-            let call = self.call(&scripts::WAITING).arg(mode.as_str());
+            let call = self.call(&scripts::SCAN).arg(mode.as_str());
+            let call = call.arg(from).arg(SCAN_PAGE);
+            let page: Vec<String> = self.redis.run(operation, call).await?;
+            let (next, jsons) = page.split_first().ok_or_else(|| damaged(operation))?;
+            let next: u64 = next.parse().map_err(|_| damaged(operation))?;
+            Ok(Page {
+                tickets: legible(operation, jsons),
+                next: (next != 0).then_some(next),
+            })
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        tickets: &'a [TicketId],
+    ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>> {
+        Box::pin(async move {
+            let operation = "finding tickets";
+            let mut call = self.call(&scripts::FIND);
+            for ticket in tickets {
+                call.push(ticket.to_string());
+            }
             let jsons: Vec<String> = self.redis.run(operation, call).await?;
-            // What cannot be read is of a later release, and is matched by it.
-            let tickets = jsons.iter().filter_map(|json| parse(operation, json).ok());
-            let mut tickets: Vec<Arc<Ticket>> = tickets.map(Arc::new).collect();
-            tickets.sort_unstable_by_key(|ticket| ticket.age());
-            Ok(tickets)
+            Ok(legible(operation, &jsons))
         })
     }
 
@@ -202,12 +253,20 @@ impl TicketStore for RedisStore {
 
     fn settle<'a>(
         &'a self,
-        record: &'a MatchRecord,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        settling: &'a [Settling],
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
         Box::pin(async move {
-            let call = about(self.call(&scripts::SETTLE), record, lifetime);
-            self.redis.run_durable("settling a match", call).await
+            let operation = "settling matches";
+            let mut call = self.call(&scripts::SETTLE);
+            for one in settling {
+                call = about(call, &one.record, one.lifetime);
+            }
+            let stand: Vec<bool> = self.redis.run_durable(operation, call).await?;
+            in_order(
+                operation,
+                settling.len(),
+                stand.into_iter().map(Ok).collect(),
+            )
         })
     }
 
@@ -278,13 +337,8 @@ impl TicketStore for RedisStore {
                 call.push(format!("{} {}", asked.player, u8::from(asked.is_here)));
             }
             let replies: Vec<Reply> = self.redis.run(operation, call).await?;
-            if replies.len() != asked.len() {
-                return Err(damaged(operation));
-            }
-            replies
-                .iter()
-                .map(|reply| standing(operation, reply))
-                .collect()
+            let standings = replies.iter().map(|reply| standing(operation, reply));
+            in_order(operation, asked.len(), standings.collect())
         })
     }
 
@@ -295,6 +349,86 @@ impl TicketStore for RedisStore {
             Ok(Swept { claims, players })
         })
     }
+}
+
+/// A ticket, for the script that adds it.
+fn push_ticket(call: &mut Call, ticket: &Ticket) {
+    call.push(ticket.id.to_string());
+    call.push(written(ticket));
+    call.push(ticket.mode.as_str());
+    call.push(ticket.rating());
+    call.push(names(&ticket.members));
+    let Some(code) = &ticket.party else {
+        call.push("");
+        call.push(0);
+        return;
+    };
+    call.push(code.as_str());
+    call.push(2 + 2 * ticket.members.len());
+    call.push(json(&ticket.regions));
+    call.push(ticket.enqueued_at.0);
+    for member in &ticket.members {
+        call.push(json(member));
+        call.push(member.rating);
+    }
+}
+
+/// What a feed tells, if its first entry is the one that was read last.
+fn fed(
+    operation: &'static str,
+    since: &Cursor,
+    entries: Vec<Entry>,
+) -> Result<Option<Fed>, EngineError> {
+    let more = entries.len() == FEED_PAGE;
+    let mut cursors = entries.into_iter().map(|(place, fields)| {
+        let content = fields.into_iter().nth(1).unwrap_or_default();
+        Cursor { place, content }
+    });
+    if cursors.next().as_ref() != Some(since) {
+        return Ok(None);
+    }
+    let (mut changes, mut upto) = (Vec::new(), since.clone());
+    for cursor in cursors {
+        for word in cursor.content.split(' ') {
+            changes.extend(change(operation, word)?);
+        }
+        upto = cursor;
+    }
+    Ok(Some(Fed {
+        changes,
+        upto,
+        more,
+    }))
+}
+
+fn change(operation: &'static str, word: &str) -> Result<Option<Change>, EngineError> {
+    let id = |text: &str| text.parse().map_err(|_| damaged(operation));
+    match word.split_at_checked(1) {
+        Some(("+", ticket)) => Ok(Some(Change::Waits(id(ticket)?))),
+        Some(("-", ticket)) => Ok(Some(Change::Gone(id(ticket)?))),
+        // The entry that a feed begins with.
+        Some(("=", _)) => Ok(None),
+        _ => Err(damaged(operation)),
+    }
+}
+
+/// Answers, if there is one for each thing that was asked.
+fn in_order<T>(
+    operation: &'static str,
+    asked: usize,
+    answers: Result<Vec<T>, EngineError>,
+) -> Result<Vec<T>, EngineError> {
+    let answers = answers?;
+    if answers.len() != asked {
+        return Err(damaged(operation));
+    }
+    Ok(answers)
+}
+
+/// Tickets, without those that cannot be read: they are of a later release, and matched by it.
+fn legible(operation: &'static str, jsons: &[String]) -> Vec<Arc<Ticket>> {
+    let tickets = jsons.iter().filter_map(|json| parse(operation, json).ok());
+    tickets.map(Arc::new).collect()
 }
 
 /// A match, for the scripts that keep it.

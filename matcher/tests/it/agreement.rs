@@ -1,13 +1,15 @@
 //! The store on Redis and the one in memory, asked the same in any order: they agree on everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Incarnation;
 use engine::redis::{Redis, RedisConfig};
+use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Asked, EndedMatch, Ending, Gather, MatchRecord, MemoryStore, RedisStore, Sighting, Standing,
-    TicketStore, Wanted, conformance,
+    Asked, Change, Cursor, EndedMatch, Ending, Gather, MatchRecord, MemoryStore, RedisStore,
+    Settling, Sighting, Standing, TicketStore, Wanted, conformance,
 };
 use pixelrush_matcher::ticket::{Member, PartyCode, Ticket};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
@@ -123,6 +125,24 @@ struct Pair {
     matches: u64,
     known: Vec<Ticket>,
     claims: BTreeMap<u64, Vec<TicketId>>,
+    /// Of the feed of races in each.
+    readers: [Reader; 2],
+}
+
+/// Who follows a queue by its feed.
+struct Reader {
+    cursor: Cursor,
+    known: BTreeSet<TicketId>,
+}
+
+impl Reader {
+    async fn of(store: &dyn TicketStore) -> Self {
+        let mode = "race".parse().unwrap();
+        Self {
+            cursor: store.feed_end(&mode).await.unwrap(),
+            known: BTreeSet::new(),
+        }
+    }
 }
 
 impl Pair {
@@ -130,8 +150,11 @@ impl Pair {
         let sighting = self.dice.sighting();
         match self.dice.up_to(12) {
             1 | 2 => {
-                let ticket = self.ticket();
-                agree!(self, add(&ticket, &sighting));
+                // Some that need not agree with each other.
+                let count = self.dice.up_to(3);
+                let tickets: Vec<Arc<Ticket>> =
+                    (0..count).map(|_| Arc::new(self.ticket())).collect();
+                agree!(self, add(&tickets, &sighting));
             }
             3 | 4 => {
                 self.tickets += 1;
@@ -146,7 +169,11 @@ impl Pair {
             6 | 7 => self.claim().await,
             8 => {
                 let record = self.dice.record(&self.claims, self.matches);
-                agree!(self, settle(&record, LONG));
+                let settling = [Settling {
+                    record: Arc::new(record),
+                    lifetime: LONG,
+                }];
+                agree!(self, settle(&settling));
             }
             9 => {
                 let match_id = MatchId(self.dice.near(&mut self.matches));
@@ -202,7 +229,7 @@ impl Pair {
 
     async fn claim(&mut self) {
         let mode = "race".parse().unwrap();
-        let waiting = agree!(self, waiting(&mode));
+        let waiting = self.waiting(&mode).await;
         let match_id = self.dice.near(&mut self.matches);
         let count = usize::try_from(self.dice.up_to(3)).unwrap();
         let mut tickets: Vec<TicketId> = waiting.iter().take(count).map(|one| one.id).collect();
@@ -217,6 +244,38 @@ impl Pair {
         let granted = agree!(self, claim(&wanted, &claimant, LONG));
         if granted[0] {
             self.claims.insert(match_id, tickets);
+        }
+    }
+
+    /// What waits, as both show it.
+    async fn waiting(&self, mode: &ModeName) -> Vec<Arc<Ticket>> {
+        let memory = conformance::waiting(&self.memory, mode).await;
+        let redis = conformance::waiting(&self.redis, mode).await;
+        assert_eq!(memory, redis, "call {} of seed {}", self.call, self.seed);
+        memory
+    }
+
+    /// What waits, as a reader of each store's feed knows it.
+    async fn follow(&mut self) {
+        let mode = "race".parse().unwrap();
+        let waiting = self.waiting(&mode).await;
+        let ids: BTreeSet<TicketId> = waiting.iter().map(|ticket| ticket.id).collect();
+        let stores: [&dyn TicketStore; 2] = [&self.memory, &self.redis];
+        for (store, reader) in stores.into_iter().zip(&mut self.readers) {
+            let fed = store.feed(&mode, &reader.cursor).await.unwrap();
+            let fed = fed.expect("a reader that is near has no gap");
+            for change in fed.changes {
+                match change {
+                    Change::Waits(ticket) => reader.known.insert(ticket),
+                    Change::Gone(ticket) => reader.known.remove(&ticket),
+                };
+            }
+            reader.cursor = fed.upto;
+            assert_eq!(
+                reader.known, ids,
+                "call {} of seed {}",
+                self.call, self.seed
+            );
         }
     }
 
@@ -239,7 +298,7 @@ impl Pair {
         }
         for mode in ["race", "duel"] {
             let mode = mode.parse().unwrap();
-            for ticket in agree!(self, waiting(&mode)) {
+            for ticket in self.waiting(&mode).await {
                 for member in &ticket.members {
                     let standing = &standings[usize::try_from(member.player.0).unwrap() - 1];
                     assert!(
@@ -262,9 +321,11 @@ async fn both_stores_answer_alike() {
     let redis = Redis::connect(&config).await.expect("Redis is there");
     let seed: u64 = rand::random();
     println!("seed {seed}");
+    let (memory, redis) = (MemoryStore::new(1000), RedisStore::new(redis, 1000));
     let mut pair = Pair {
-        memory: MemoryStore::new(1000),
-        redis: RedisStore::new(redis, 1000),
+        readers: [Reader::of(&memory).await, Reader::of(&redis).await],
+        memory,
+        redis,
         seed,
         call: 0,
         dice: Dice(StdRng::seed_from_u64(seed)),
@@ -277,6 +338,7 @@ async fn both_stores_answer_alike() {
         pair.call = call;
         pair.ask().await;
         pair.look().await;
+        pair.follow().await;
     }
 }
 

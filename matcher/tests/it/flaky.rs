@@ -7,11 +7,11 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use parking_lot::Mutex;
 use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Added, Asked, EndedMatch, Gather, Gathered, MatchRecord, Removed, Restored, Sighting, Standing,
-    Swept, TicketStore, Wanted,
+    Added, Asked, Cursor, EndedMatch, Fed, Gather, Gathered, MatchRecord, Page, Removed, Restored,
+    Settling, Sighting, Standing, Swept, TicketStore, Wanted,
 };
 use pixelrush_matcher::ticket::Ticket;
-use protocol::id::{MatchId, PlayerId};
+use protocol::id::{MatchId, PlayerId, TicketId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
@@ -76,10 +76,10 @@ impl FlakyStore {
 impl TicketStore for FlakyStore {
     fn add<'a>(
         &'a self,
-        ticket: &'a Ticket,
+        tickets: &'a [Arc<Ticket>],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Added, EngineError>> {
-        self.pass(|store| store.add(ticket, sighting))
+    ) -> BoxFuture<'a, Result<Vec<Added>, EngineError>> {
+        self.pass(|store| store.add(tickets, sighting))
     }
 
     fn gather<'a>(
@@ -98,11 +98,31 @@ impl TicketStore for FlakyStore {
         self.pass(|store| store.remove(player, unseen_by))
     }
 
-    fn waiting<'a>(
+    fn feed_end<'a>(&'a self, mode: &'a ModeName) -> BoxFuture<'a, Result<Cursor, EngineError>> {
+        self.pass(|store| store.feed_end(mode))
+    }
+
+    fn feed<'a>(
         &'a self,
         mode: &'a ModeName,
+        since: &'a Cursor,
+    ) -> BoxFuture<'a, Result<Option<Fed>, EngineError>> {
+        self.pass(|store| store.feed(mode, since))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        mode: &'a ModeName,
+        from: u64,
+    ) -> BoxFuture<'a, Result<Page, EngineError>> {
+        self.pass(|store| store.scan(mode, from))
+    }
+
+    fn find<'a>(
+        &'a self,
+        tickets: &'a [TicketId],
     ) -> BoxFuture<'a, Result<Vec<Arc<Ticket>>, EngineError>> {
-        self.pass(|store| store.waiting(mode))
+        self.pass(|store| store.find(tickets))
     }
 
     fn claim<'a>(
@@ -124,10 +144,9 @@ impl TicketStore for FlakyStore {
 
     fn settle<'a>(
         &'a self,
-        record: &'a MatchRecord,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<bool, EngineError>> {
-        self.pass(|store| store.settle(record, lifetime))
+        settling: &'a [Settling],
+    ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
+        self.pass(|store| store.settle(settling))
     }
 
     fn give_back(&self, match_id: MatchId) -> BoxFuture<'_, Result<(), EngineError>> {

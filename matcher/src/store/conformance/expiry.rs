@@ -63,11 +63,8 @@ async fn claims_that_are_renewed_are_kept(store: Checked<'_>) {
 }
 
 async fn who_is_not_seen_loses_the_place(store: Checked<'_>) {
-    let add = store
-        .0
-        .add(&ticket(521, "race", &[521], 10), &short_sighting())
-        .await;
-    add.expect("the store answers");
+    let one = ticket(521, "race", &[521], 10);
+    store.add_for(one, &short_sighting()).await;
     store.gather(&gather("kkkk", 2, 522)).await;
     see(store.0, 522, &short_sighting()).await;
     let gone = || async move { store.is_nowhere(521).await && store.is_nowhere(522).await };
@@ -78,8 +75,7 @@ async fn who_is_not_seen_loses_the_place(store: Checked<'_>) {
 async fn who_is_seen_keeps_the_place(store: Checked<'_>) {
     for player in [531, 532] {
         let one = ticket(player, "race", &[player], 10);
-        let add = store.0.add(&one, &short_sighting()).await;
-        add.expect("the store answers");
+        store.add_for(one, &short_sighting()).await;
     }
     store.look(531, true, "matcher-2").await;
     let gone = || async move { store.is_nowhere(532).await };
@@ -112,8 +108,7 @@ async fn a_member_who_is_not_seen_breaks_the_party_up(store: Checked<'_>) {
 async fn a_claimed_ticket_waits_for_its_match_even_unseen(store: Checked<'_>) {
     for player in [551, 552] {
         let one = ticket(player, "race", &[player], 10);
-        let add = store.0.add(&one, &short_sighting()).await;
-        add.expect("the store answers");
+        store.add_for(one, &short_sighting()).await;
     }
     store.claim(&[(551, &[551])]).await;
     let gone = || async move { store.is_nowhere(552).await };
@@ -126,8 +121,7 @@ async fn a_claimed_ticket_waits_for_its_match_even_unseen(store: Checked<'_>) {
 async fn matches_end_with_their_lifetime(store: Checked<'_>) {
     store.add_all([561]).await;
     store.claim(&[(561, &[561])]).await;
-    let settled = store.0.settle(&record(561, &[561]), SHORT).await;
-    assert!(settled.expect("the store answers"));
+    assert!(store.settle_for(&record(561, &[561]), SHORT).await);
     let over = || async move { store.is_nowhere(561).await };
     store.sweep_until("the end of a match", over).await;
     store.add(ticket(562, "race", &[561], 10)).await;

@@ -45,8 +45,7 @@ async fn tickets_come_out_as_they_went_in(store: Checked<'_>) {
     one.members[1].rating = -3;
     one.members[1].bot = true;
     store.add(one.clone()).await;
-    let waiting = store.0.waiting(&one.mode).await;
-    let waiting = waiting.expect("the store answers");
+    let waiting = super::waiting(store.0, &one.mode).await;
     assert_eq!(waiting.iter().map(|one| &**one).collect::<Vec<_>>(), [&one]);
     let standing = store.standing(7).await;
     assert!(matches!(standing, Standing::Ticket(found) if *found.ticket == one));

@@ -9,16 +9,16 @@ local function claim(match, tickets)
     redis.call('ZADD', P .. 'claims', ends_at, match)
     return before == text -- asked twice
   end
-  local seen = {}
-  for _, ticket in ipairs(tickets) do
-    local found = redis.call('HMGET', P .. 't:' .. ticket, 'j', 'c')
+  local seen, modes = {}, {}
+  for index, ticket in ipairs(tickets) do
+    local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'c')
     if seen[ticket] or not found[1] or found[2] then
       return false
     end
-    seen[ticket] = true
+    seen[ticket], modes[index] = true, found[1]
   end
-  for _, ticket in ipairs(tickets) do
-    dequeue(ticket)
+  for index, ticket in ipairs(tickets) do
+    dequeue(ticket, modes[index])
     redis.call('HSET', P .. 't:' .. ticket, 'c', match)
   end
   redis.call('HSET', P .. 'c:' .. match, 't', text, 'by', ARGV[1])

@@ -10,8 +10,12 @@
 --   k:CODE    hash: mode, size, t (ticket), o (members in order); of each member j:, r:, s:, v:
 --             (JSON, regions, since, rating)
 --   gone:TICKET, ended:ROOM  for a while
+--   f:MODE    stream, the queue's feed: in c, +TICKET (waits) and -TICKET (does not) in order
+-- The script itself follows as the function main, and then publish.lua.
 local P = KEYS[1]
 local REMEMBERED_MS = 120000
+local FEED_KEPT = 1024
+local fed = {}
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -40,7 +44,6 @@ end
 
 local function put_in_match(player, match, lifetime)
   local key = P .. 'p:' .. player
-  redis.call('DEL', key)
   redis.call('HSET', key, 'at', 'm:' .. match)
   redis.call('PEXPIRE', key, lifetime)
   redis.call('ZREM', P .. 'seen', player)
@@ -87,21 +90,29 @@ local function place_of(player)
   return {'nothing'}
 end
 
-local function enqueue(ticket)
-  local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'rating')
-  redis.call('HDEL', P .. 't:' .. ticket, 'c')
-  redis.call('ZADD', P .. 'q:' .. found[1], found[2], ticket)
+local function tell(mode, change)
+  local changes = fed[mode] or {}
+  changes[#changes + 1] = change
+  fed[mode] = changes
 end
 
-local function dequeue(ticket)
-  local mode = redis.call('HGET', P .. 't:' .. ticket, 'mode')
-  if mode then
-    redis.call('ZREM', P .. 'q:' .. mode, ticket)
+local function enqueue(ticket, mode, rating)
+  redis.call('ZADD', P .. 'q:' .. mode, rating, ticket)
+  tell(mode, '+' .. ticket)
+end
+
+local function dequeue(ticket, mode)
+  if redis.call('ZREM', P .. 'q:' .. mode, ticket) == 1 then
+    tell(mode, '-' .. ticket)
   end
 end
 
+-- A ticket that waits, or that is claimed, is gone.
 local function drop_ticket(ticket)
-  dequeue(ticket)
+  local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'c')
+  if found[1] and not found[2] then
+    dequeue(ticket, found[1])
+  end
   redis.call('DEL', P .. 't:' .. ticket)
   redis.call('SET', P .. 'gone:' .. ticket, '1', 'PX', REMEMBERED_MS)
 end
@@ -112,7 +123,7 @@ local function keep_ticket(ticket, json, mode, rating, players, code)
   if code ~= '' then
     redis.call('HSET', key, 'k', code)
   end
-  enqueue(ticket)
+  enqueue(ticket, mode, rating)
 end
 
 local function leave_party(code, player)
@@ -211,7 +222,9 @@ local function give_back(match)
     if next(leavers) then
       take_apart(ticket, leavers)
     else
-      enqueue(ticket)
+      local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'rating')
+      redis.call('HDEL', P .. 't:' .. ticket, 'c')
+      enqueue(ticket, found[1], found[2])
     end
   end
 end
@@ -224,9 +237,9 @@ local function seat(ticket, match, lifetime)
     redis.call('DEL', P .. 'k:' .. found[2])
   end
   for _, player in ipairs(split(found[1])) do
-    local kind, name = place(player)
-    if kind == 't' and name == ticket then
-      if has_left(player) then
+    local there = redis.call('HMGET', P .. 'p:' .. player, 'at', 'left')
+    if there[1] == 't:' .. ticket then
+      if there[2] then
         forget(player)
       else
         put_in_match(player, match, lifetime)
@@ -242,9 +255,8 @@ local function keep_match(match, room, json, players, lifetime)
 end
 
 local function depart(player, match)
-  local kind, name = place(player)
-  if kind == 'm' and name == match then
-    forget(player)
+  if redis.call('HGET', P .. 'p:' .. player, 'at') == 'm:' .. match then
+    redis.call('DEL', P .. 'p:' .. player)
   end
 end
 

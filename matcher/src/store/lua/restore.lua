@@ -19,6 +19,7 @@ end
 keep_match(match, room, ARGV[3], ARGV[4], lifetime)
 for _, player in ipairs(split(ARGV[4])) do
   if place_of(player)[1] == 'nothing' then
+    forget(player)
     put_in_match(player, match, lifetime)
   end
 end

@@ -7,10 +7,11 @@ use engine::Incarnation;
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
 use tokio::time::Instant;
 
+use super::feed::Feed;
 use super::party::Party;
 use crate::config::ModeName;
 use crate::store::{
-    Added, EndedMatch, Ending, Found, MatchRecord, REMEMBERED, Removed, Restored, Sighting,
+    Added, Change, EndedMatch, Ending, Found, MatchRecord, REMEMBERED, Removed, Restored, Sighting,
     Standing, Swept, Wanted,
 };
 use crate::ticket::{Age, PartyCode, Ticket};
@@ -21,6 +22,8 @@ pub(super) struct State {
     pub(super) tickets: BTreeMap<TicketId, Found>,
     /// Those that wait, by age.
     queues: BTreeMap<ModeName, BTreeMap<Age, Arc<Ticket>>>,
+    /// What happened to them.
+    feeds: BTreeMap<ModeName, Feed>,
     claims: BTreeMap<MatchId, Claim>,
     matches: BTreeMap<MatchId, Match>,
     /// Each while somebody is in it: until its match, or until the last one leaves.
@@ -126,15 +129,25 @@ impl State {
             .entry(ticket.mode.clone())
             .or_default()
             .insert(ticket.age(), Arc::clone(ticket));
+        self.feed_of(&ticket.mode).tell(Change::Waits(ticket.id));
     }
 
     fn dequeue(&mut self, ticket: &Ticket) {
-        if let Some(queue) = self.queues.get_mut(&ticket.mode) {
-            queue.remove(&ticket.age());
-            if queue.is_empty() {
-                self.queues.remove(&ticket.mode);
-            }
+        let Some(queue) = self.queues.get_mut(&ticket.mode) else {
+            return;
+        };
+        let waited = queue.remove(&ticket.age()).is_some();
+        if queue.is_empty() {
+            self.queues.remove(&ticket.mode);
         }
+        if waited {
+            self.feed_of(&ticket.mode).tell(Change::Gone(ticket.id));
+        }
+    }
+
+    /// A queue's feed. It begins with the first look at it.
+    pub(super) fn feed_of(&mut self, mode: &ModeName) -> &mut Feed {
+        self.feeds.entry(mode.clone()).or_insert_with(Feed::new)
     }
 
     pub(super) fn waiting(&self, mode: &ModeName) -> Vec<Arc<Ticket>> {

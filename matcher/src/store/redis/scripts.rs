@@ -1,4 +1,4 @@
-//! The scripts, each behind what all of them begin with.
+//! The scripts, each between what all of them begin and end with.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,10 @@ macro_rules! scripts {
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             Script::new(concat!(
                 include_str!("../lua/prelude.lua"),
+                "local function main()\n",
                 include_str!(concat!("../lua/", $file)),
+                "\nend\n",
+                include_str!("../lua/publish.lua"),
             ))
         });
     )*};
@@ -19,7 +22,9 @@ scripts! {
     ADD = "add.lua";
     GATHER = "gather.lua";
     REMOVE = "remove.lua";
-    WAITING = "waiting.lua";
+    SCAN = "scan.lua";
+    FIND = "find.lua";
+    FEED_END = "feed_end.lua";
     CLAIM = "claim.lua";
     RENEW = "renew.lua";
     SETTLE = "settle.lua";
@@ -33,12 +38,14 @@ scripts! {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::REMEMBERED;
+    use crate::store::{REMEMBERED, feed};
 
     #[test]
     fn scripts_remember_for_as_long_as_the_contract_says() {
         let prelude = include_str!("../lua/prelude.lua");
         let wanted = format!("REMEMBERED_MS = {}", REMEMBERED.as_millis());
+        assert!(prelude.contains(&wanted));
+        let wanted = format!("FEED_KEPT = {}\n", feed::KEPT);
         assert!(prelude.contains(&wanted));
     }
 }

@@ -1,0 +1,212 @@
+//! The search for a match around one ticket of a queue.
+
+use protocol::time::Timestamp;
+
+use super::packing::{self, Goal};
+use super::queue::{Entry, Key, Queue};
+use super::regions::{Regions, bit_of};
+use super::window::{self, Candidate, Selection};
+use super::{NEAREST, Proposal, Seated, teams};
+use crate::config::Mode;
+use crate::ticket::Age;
+
+/// Whom a search looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    Everyone,
+    /// The anchor is the oldest of its match.
+    Younger,
+}
+
+/// The region of a match; `None`: anywhere.
+type Where = Option<u8>;
+
+impl Queue {
+    /// The tickets that could be the oldest of a match with `key` in it, oldest first, itself last.
+    /// None if there is no such match whoever it is.
+    pub(super) fn anchors(&self, mode: &Mode, now: Timestamp, key: Key) -> Vec<Key> {
+        let candidates = self.candidates(mode, now, key, NEAREST, Whom::Everyone);
+        let Some(oldest) = candidates.iter().map(|one| one.age).min() else {
+            return Vec::new();
+        };
+        // A bound: all of them at once, by the rules for the oldest, with this one in it.
+        let goal = self.goal(mode, now, oldest);
+        let own = candidates.iter().find(|one| one.age == key.1);
+        let others = candidates.iter().filter(|one| one.age != key.1);
+        let sizes: Vec<u8> = own.into_iter().chain(others).map(|one| one.size).collect();
+        if packing::choose(&sizes, &goal).is_none() {
+            return Vec::new();
+        }
+        let mut anchors: Vec<Key> = candidates
+            .iter()
+            .filter(|one| one.age <= key.1)
+            .map(Candidate::key)
+            .collect();
+        anchors.sort_unstable_by_key(|(_, age)| *age);
+        anchors
+    }
+
+    /// The best match whose oldest ticket is `anchor`.
+    pub(super) fn match_of(&self, mode: &Mode, now: Timestamp, anchor: Key) -> Option<Proposal> {
+        let goal = self.goal(mode, now, anchor.1);
+        // In a crowd the match is among the very nearest: of those who come alone, one with a
+        // smaller spread cannot have a member beyond them. Else look further.
+        let few = 2 * usize::from(mode.players.max);
+        let mut found = None;
+        for limit in [few.min(NEAREST), NEAREST] {
+            let candidates = self.candidates(mode, now, anchor, limit, Whom::Younger);
+            let own = self.people.get(&anchor)?;
+            found = self.best(own, &candidates, &goal);
+            let full = found
+                .as_ref()
+                .is_some_and(|(_, selection)| selection.is_full_of_people(&goal));
+            if full || candidates.len() <= limit {
+                break;
+            }
+        }
+        let (region, selection) = found?;
+        Some(self.proposal(mode, region, selection))
+    }
+
+    fn best(
+        &self,
+        anchor: &Entry,
+        candidates: &[Candidate<'_>],
+        goal: &Goal,
+    ) -> Option<(Where, Selection)> {
+        let mut best: Option<(Where, Selection)> = None;
+        for region in self.regions(anchor, candidates) {
+            let there: Vec<&Candidate<'_>> = candidates
+                .iter()
+                .filter(|candidate| candidate.accepts(region))
+                .collect();
+            let found = window::best(&there, goal);
+            if let Some(found) = found
+                && best.as_ref().is_none_or(|(_, best)| found.beats(best))
+            {
+                best = Some((region, found));
+            }
+        }
+        best
+    }
+
+    fn goal(&self, mode: &Mode, now: Timestamp, oldest: Age) -> Goal {
+        let waited = now.since(oldest.0);
+        let fill = mode.may_fill_with_bots(waited);
+        let smallest = if mode.may_start_short(waited) {
+            mode.smallest_team()
+        } else {
+            mode.largest_team()
+        };
+        Goal {
+            teams: mode.teams,
+            smallest,
+            largest: mode.largest_team(),
+            bots: if fill { self.bots.len() } else { 0 },
+        }
+    }
+
+    /// The ticket `middle` and the `limit` tickets nearest to it that could be in a match with it,
+    /// by rating.
+    fn candidates(
+        &self,
+        mode: &Mode,
+        now: Timestamp,
+        middle: Key,
+        limit: usize,
+        whom: Whom,
+    ) -> Vec<Candidate<'_>> {
+        let Some(entry) = self.people.get(&middle) else {
+            return Vec::new();
+        };
+        let own = Candidate::new(mode, now, &middle, entry);
+        let accepted = |candidate: &Candidate<'_>| {
+            (whom == Whom::Everyone || candidate.age > middle.1)
+                && candidate.size <= mode.largest_team()
+                && candidate.meets(&own)
+                && candidate.shares_a_region(&own)
+        };
+        let candidate = |(key, entry)| Candidate::new(mode, now, key, entry);
+        let mut above = self
+            .people
+            .range((
+                std::ops::Bound::Excluded(middle),
+                std::ops::Bound::Unbounded,
+            ))
+            .map(candidate)
+            .take_while(|candidate| own.reaches(candidate))
+            .filter(accepted)
+            .peekable();
+        let mut below = self
+            .people
+            .range(..middle)
+            .rev()
+            .map(candidate)
+            .take_while(|candidate| own.reaches(candidate))
+            .filter(accepted)
+            .peekable();
+        let mut nearest = Vec::with_capacity(limit + 1);
+        while nearest.len() < limit {
+            let up = above.peek().map(|candidate| candidate.distance(&own));
+            let down = below.peek().map(|candidate| candidate.distance(&own));
+            let next = match (up, down) {
+                (None, None) => break,
+                (Some(up), Some(down)) if down < up => below.next(),
+                (Some(_), _) => above.next(),
+                (None, Some(_)) => below.next(),
+            };
+            nearest.extend(next);
+        }
+        nearest.push(own);
+        nearest.sort_unstable_by_key(Candidate::key);
+        nearest
+    }
+
+    /// The regions to try, the best for the anchor first.
+    fn regions(&self, anchor: &Entry, candidates: &[Candidate<'_>]) -> Vec<Where> {
+        let near = |age: Age| candidates.iter().find(|one| one.age == age);
+        if !anchor.regions.is_empty() {
+            let near = near(anchor.ticket.age()).map_or(0, |own| own.near);
+            let mut by_latency: Vec<(u32, u8)> = anchor
+                .regions
+                .iter()
+                .filter(|(bit, _)| near & bit_of(*bit) != 0)
+                .map(|(bit, latency)| (*latency, *bit))
+                .collect();
+            by_latency.sort_unstable_by_key(|(latency, bit)| (*latency, self.names.name(*bit)));
+            return by_latency.into_iter().map(|(_, bit)| Some(bit)).collect();
+        }
+        let named: Regions = candidates.iter().fold(0, |set, one| set | one.near);
+        if named == 0 {
+            return vec![None];
+        }
+        self.names.sorted(named).into_iter().map(Some).collect()
+    }
+
+    fn proposal(&self, mode: &Mode, region: Where, selection: Selection) -> Proposal {
+        let mut tickets = selection.tickets;
+        tickets.extend(self.bots.values().take(selection.bots).cloned());
+        let units: Vec<teams::Unit> = tickets
+            .iter()
+            .map(|ticket| teams::Unit {
+                size: ticket.size(),
+                rating: ticket.rating_sum(),
+            })
+            .collect();
+        let split = teams::split(&units, mode.teams, selection.team_size);
+        let first = u8::from(mode.teams > 1);
+        let tickets = tickets
+            .into_iter()
+            .zip(split)
+            .map(|(ticket, team)| Seated {
+                ticket,
+                team: team + first,
+            })
+            .collect();
+        Proposal {
+            tickets,
+            region: region.and_then(|bit| self.names.name(bit).cloned()),
+            spread: selection.spread,
+        }
+    }
+}
