@@ -1,10 +1,11 @@
-//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept]`.
+//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [matching]
+//! [million]`.
 //!
 //! The server, the reference and the generator are processes of their own. What is compared is
 //! the processor time that a server takes for an operation, not how fast it answers: wall time
 //! on a shared machine says more about the neighbours.
 //!
-//! - `memory`, `echo`, `accept`: one measurement each
+//! - `memory`, `echo`, `accept`: one measurement each; `matching`: two, of a matcher on Redis
 //! - `bare`: the reference, an epoll loop with nothing around it
 //! - `server`: starts processes, reads their processor time and memory
 //! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
@@ -22,6 +23,7 @@ use server::{Cores, Launcher};
 mod accept;
 mod bare;
 mod echo;
+mod matching;
 mod memory;
 mod poller;
 mod report;
@@ -30,14 +32,17 @@ mod session;
 mod wire;
 
 const USAGE: &str = "\
-usage: bench [memory] [echo] [accept] [--rounds N]
+usage: bench [memory] [echo] [accept] [matching] [million] [--rounds N] [--rate N]
 
-Measures the gateway that lies beside this program (build it with --release). Without a name
-all three run. Results are printed, and written to target/bench/results.json.
+Measures the server that lies beside this program (build it with --release). Without a name
+memory, echo and accept run; matching injects --rate tickets a second. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
 const ROUNDS: usize = 25;
+
+/// Tickets a second in `matching`.
+const RATE: u64 = 20_000;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,8 @@ enum BenchError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot {what}: {reason}")]
+    Failed { what: &'static str, reason: String },
     #[error("the server answered {what} with {answer:?}")]
     Answer { what: &'static str, answer: String },
 }
@@ -74,7 +81,11 @@ struct Pair {
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     Bare,
-    Measure { which: Vec<Which>, rounds: usize },
+    Measure {
+        which: Vec<Which>,
+        rounds: usize,
+        rate: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +93,8 @@ enum Which {
     Memory,
     Echo,
     Accept,
+    Matching,
+    Million,
 }
 
 fn main() -> ExitCode {
@@ -92,7 +105,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         Some(Wanted::Bare) => bare::serve().map_err(system("serve")),
-        Some(Wanted::Measure { which, rounds }) => measure(&which, rounds),
+        Some(Wanted::Measure {
+            which,
+            rounds,
+            rate,
+        }) => measure(&which, rounds, rate),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,13 +130,16 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
     if arguments == ["bare"] {
         return Some(Wanted::Bare);
     }
-    let (mut which, mut rounds) = (Vec::new(), ROUNDS);
+    let (mut which, mut rounds, mut rate) = (Vec::new(), ROUNDS, RATE);
     let mut words = arguments.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
             "memory" => which.push(Which::Memory),
             "echo" => which.push(Which::Echo),
             "accept" => which.push(Which::Accept),
+            "matching" => which.push(Which::Matching),
+            "million" => which.push(Which::Million),
+            "--rate" => rate = words.next()?.parse().ok().filter(|&rate| rate > 0)?,
             "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
             _ => return None,
         }
@@ -127,10 +147,14 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
     if which.is_empty() {
         which = vec![Which::Memory, Which::Echo, Which::Accept];
     }
-    Some(Wanted::Measure { which, rounds })
+    Some(Wanted::Measure {
+        which,
+        rounds,
+        rate,
+    })
 }
 
-fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
+fn measure(which: &[Which], rounds: usize, rate: u64) -> Result<(), BenchError> {
     // Thousands of sockets here; the servers inherit it.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -144,6 +168,8 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
             Which::Memory => report.memory(&memory::measure(&launcher)?),
             Which::Echo => report.echo(&echo::measure(&launcher, rounds)?),
             Which::Accept => report.accept(&accept::measure(&launcher, rounds)?),
+            Which::Matching => report.matching(&matching::measure(&launcher, rate)?),
+            Which::Million => report.million(&matching::million(&launcher)?),
         }
     }
     let path = launcher.folder().join("results.json");
@@ -186,13 +212,18 @@ mod tests {
             parsed(""),
             Some(Wanted::Measure {
                 which,
-                rounds: ROUNDS
+                rounds: ROUNDS,
+                rate: RATE,
             })
         );
         let which = vec![Which::Echo];
         assert_eq!(
             parsed("echo --rounds 3"),
-            Some(Wanted::Measure { which, rounds: 3 })
+            Some(Wanted::Measure {
+                which,
+                rounds: 3,
+                rate: RATE,
+            })
         );
     }
 
