@@ -128,7 +128,7 @@ pub struct Gather {
     pub enqueued_at: Timestamp,
 }
 
-/// What came of [`TicketStore::gather`].
+/// What came of one member of [`TicketStore::gather`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gathered {
     /// Others are waited for.
@@ -139,6 +139,8 @@ pub enum Gathered {
     Kept(Standing),
     /// The member does not fit in, and did not come.
     Mismatch(Disagreement),
+    /// The store has as many players as it takes.
+    Full,
 }
 
 /// What a party's members disagree about.
@@ -229,15 +231,13 @@ pub trait TicketStore: Send + Sync + 'static {
         sighting: &'a Sighting,
     ) -> BoxFuture<'a, Result<Vec<Added>, EngineError>>;
 
-    /// A member comes to a party. Whoever completes it makes its ticket in the same step.
-    ///
-    /// # Errors
-    /// [`EngineError::Full`] at the store's limit of players.
+    /// Members come to parties, one after another. Whoever completes one makes its ticket in the
+    /// same step. Answers are in the order of `gather`. Some hundreds at most in one call.
     fn gather<'a>(
         &'a self,
-        gather: &'a Gather,
+        gather: &'a [Gather],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Gathered, EngineError>>;
+    ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>>;
 
     /// Takes a player out of the queue: the ticket is gone, and the others of a party gather
     /// again. With `unseen_by`, only if this matcher was the last to see the player, or nobody

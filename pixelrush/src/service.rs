@@ -205,14 +205,16 @@ impl Host {
         }
         let (live, waiting) = old.changes(&new);
         let new = old.with_live(&new);
+        if let Err(error) = telemetry.set_level(&new.telemetry.level) {
+            tracing::error!(%error, "reload refused, the old settings stay");
+            return;
+        }
         if let (Some(pool), Some(config)) = (self.postgres.get(), &new.engine.postgres)
             && let Err(error) = pool.configure(config).await
         {
+            // It was in force until now.
+            let _ = telemetry.set_level(&old.telemetry.level);
             tracing::error!(error = %Chain(&error), "reload refused, the old settings stay");
-            return;
-        }
-        if let Err(error) = telemetry.set_level(&new.telemetry.level) {
-            tracing::error!(%error, "reload refused, the old settings stay");
             return;
         }
         if let Some(gateway) = self.gateway.get() {

@@ -1,5 +1,5 @@
-//! Those who join a queue alone, as almost everyone does: the tickets of one turn of the desk go to
-//! the store together. Nothing else is done about a player in between.
+//! Those who join a queue, alone or with a party: what came in one turn of the desk goes to the store
+//! together. Nothing else is done about a player in between.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use rpc::inbound::Inbound;
 
 use super::Desk;
 use super::ask::Away;
+use super::party::mismatch;
 use super::player::{Player, Unsettled, Wish};
-use super::queue::{out_of_reach, solo};
+use super::queue::{coming, out_of_reach, solo};
 use crate::grpc::Mail;
-use crate::store::Added;
+use crate::store::{Added, Gather, Gathered, Standing};
 use crate::ticket::Ticket;
 
-/// Tickets that one call adds.
+/// Tickets, or members of parties, that one call adds.
 const BATCH: usize = 128;
 
 /// Joins of one turn, in the order in which they came. A turn is bounded, and so is this.
@@ -31,17 +32,30 @@ pub(super) struct Joins {
 struct Join {
     player: PlayerId,
     wish: Wish,
-    ticket: Arc<Ticket>,
+    entry: Entry,
     at: Timestamp,
 }
+
+#[derive(Debug)]
+enum Entry {
+    Alone(Arc<Ticket>),
+    Party(Box<Gather>),
+}
+
+/// What the store says of one who joins; `None`: it does not answer.
+type Answers<T> = Vec<Option<T>>;
 
 impl Joins {
     /// A player joins.
     pub(super) fn enter(&mut self, player: &Player, wish: Wish, at: Timestamp) {
         self.players.insert(player.id);
+        let entry = match &wish.party {
+            None => Entry::Alone(Arc::new(solo(player, &wish, at))),
+            Some(party) => Entry::Party(Box::new(coming(player, &wish, party, at, at))),
+        };
         self.joins.push(Join {
             player: player.id,
-            ticket: Arc::new(solo(player, &wish, at)),
+            entry,
             wish,
             at,
         });
@@ -91,16 +105,24 @@ impl Desk {
     }
 
     async fn add(&mut self, joins: Vec<Join>) {
-        let tickets: Vec<_> = joins.iter().map(|join| Arc::clone(&join.ticket)).collect();
-        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        let added = self.ask("add", store.add(&tickets, &sighting)).await;
-        let added = match added {
-            Ok(added) => added.into_iter().map(Some).collect(),
-            Err(Away) => vec![None; joins.len()],
-        };
-        for (join, added) in joins.into_iter().zip(added) {
+        let (mut tickets, mut gather) = (Vec::new(), Vec::new());
+        for join in &joins {
+            match &join.entry {
+                Entry::Alone(ticket) => tickets.push(Arc::clone(ticket)),
+                Entry::Party(one) => gather.push(Gather::clone(one)),
+            }
+        }
+        let mut added = self.add_tickets(&tickets).await.into_iter();
+        let mut gathered = self.gather_members(&gather).await.into_iter();
+        for join in joins {
             let (id, at) = (join.player, join.at);
-            let answer = self.added(join, added).await;
+            let answer = match &join.entry {
+                Entry::Alone(ticket) => {
+                    let ticket = Arc::clone(ticket);
+                    self.added(join, &ticket, added.next().flatten()).await
+                }
+                Entry::Party(_) => self.gathered(join, gathered.next().flatten()).await,
+            };
             match answer {
                 Ok(()) => self.send_queue_state(id, at),
                 Err(error) => self.refuse_join(id, error),
@@ -109,16 +131,42 @@ impl Desk {
         }
     }
 
-    async fn added(&mut self, join: Join, added: Option<Added>) -> Result<(), ErrorMessage> {
+    async fn add_tickets(&mut self, tickets: &[Arc<Ticket>]) -> Answers<Added> {
+        if tickets.is_empty() {
+            return Vec::new();
+        }
+        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+        let added = self.ask("add", store.add(tickets, &sighting)).await;
+        added.map_or_else(
+            |Away| vec![None; tickets.len()],
+            |added| added.into_iter().map(Some).collect(),
+        )
+    }
+
+    async fn gather_members(&mut self, gather: &[Gather]) -> Answers<Gathered> {
+        if gather.is_empty() {
+            return Vec::new();
+        }
+        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+        let gathered = self.ask("gather", store.gather(gather, &sighting)).await;
+        gathered.map_or_else(
+            |Away| vec![None; gather.len()],
+            |gathered| gathered.into_iter().map(Some).collect(),
+        )
+    }
+
+    async fn added(
+        &mut self,
+        join: Join,
+        ticket: &Arc<Ticket>,
+        added: Option<Added>,
+    ) -> Result<(), ErrorMessage> {
         match added {
             Some(Added::Waiting) => {
-                self.has_joined(join.player, &join.ticket, join.at);
+                self.has_joined(join.player, ticket, join.at);
                 Ok(())
             }
-            Some(Added::Full) => {
-                self.is_full();
-                Err(self.in_vain(join.player))
-            }
+            Some(Added::Full) => Err(self.turned_away(join.player)),
             // It may have worked, and must not stay so: the client is told that it did not.
             None => Err(self.in_vain(join.player)),
             // Somebody stands somewhere already: that is looked into one by one.
@@ -126,6 +174,32 @@ impl Desk {
                 self.enter_queue(join.player, join.wish, join.at).await
             }
         }
+    }
+
+    async fn gathered(
+        &mut self,
+        join: Join,
+        gathered: Option<Gathered>,
+    ) -> Result<(), ErrorMessage> {
+        match gathered {
+            Some(Gathered::Gathering(gathering)) => {
+                self.take_up(join.player, &Standing::Gathering(gathering), join.at);
+                Ok(())
+            }
+            Some(Gathered::Complete(ticket)) => {
+                self.has_joined(join.player, &ticket, join.at);
+                Ok(())
+            }
+            Some(Gathered::Mismatch(disagreement)) => Err(mismatch(disagreement)),
+            Some(Gathered::Full) => Err(self.turned_away(join.player)),
+            None => Err(self.in_vain(join.player)),
+            Some(Gathered::Kept(_)) => self.enter_queue(join.player, join.wish, join.at).await,
+        }
+    }
+
+    fn turned_away(&mut self, id: PlayerId) -> ErrorMessage {
+        self.is_full();
+        self.in_vain(id)
     }
 
     fn in_vain(&mut self, id: PlayerId) -> ErrorMessage {

@@ -124,7 +124,7 @@ impl Desk {
             }
             Activity::Queued(_) => self.leave_queue(id, None, Leave::Asked).await,
             // As almost everyone: together with the others of this turn.
-            Activity::Idle if wish.party.is_none() && player.unsettled.is_none() => {
+            Activity::Idle if player.unsettled.is_none() => {
                 self.joins.enter(player, wish, now);
                 return Ok(());
             }
@@ -225,6 +225,7 @@ impl Desk {
                 Ok(Gathered::Complete(ticket)) => Ok(waiting(ticket)),
                 Ok(Gathered::Kept(standing)) => Ok(standing),
                 Ok(Gathered::Mismatch(disagreement)) => return Err(mismatch(disagreement)),
+                Ok(Gathered::Full) => Err(self.is_full()),
                 Err(Away) => Err(Away),
             },
         };
@@ -269,19 +270,10 @@ impl Desk {
         let Some(player) = self.roster.player(id) else {
             return Ok(Gathered::Kept(Standing::Nothing));
         };
-        let gather = Gather {
-            code: party.code.clone(),
-            mode: wish.mode.clone(),
-            size: party.size,
-            member: player.member(),
-            regions: wish.regions.clone(),
-            since,
-            ticket: TicketId(rand::random()),
-            // A party's age begins when it is complete.
-            enqueued_at: now,
-        };
+        let gather = [coming(player, wish, party, since, now)];
         let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        self.ask("gather", store.gather(&gather, &sighting)).await
+        let mut gathered = self.ask("gather", store.gather(&gather, &sighting)).await?;
+        Ok(gathered.remove(0))
     }
 
     /// A ticket is new to the queue, and a player here is the one who brought it.
@@ -442,6 +434,27 @@ pub(super) fn solo(player: &Player, wish: &Wish, now: Timestamp) -> Ticket {
         members: vec![player.member()],
         party: None,
         regions: wish.regions.clone(),
+        enqueued_at: now,
+    }
+}
+
+/// One who comes to a party.
+pub(super) fn coming(
+    player: &Player,
+    wish: &Wish,
+    party: &PartyWish,
+    since: Timestamp,
+    now: Timestamp,
+) -> Gather {
+    Gather {
+        code: party.code.clone(),
+        mode: wish.mode.clone(),
+        size: party.size,
+        member: player.member(),
+        regions: wish.regions.clone(),
+        since,
+        ticket: TicketId(rand::random()),
+        // A party's age begins when it is complete.
         enqueued_at: now,
     }
 }

@@ -236,6 +236,7 @@ impl Desk {
                     })),
                     Ok(Gathered::Kept(standing)) => Ok(standing),
                     Ok(Gathered::Mismatch(_)) => Ok(Standing::Nothing),
+                    Ok(Gathered::Full) => Err(self.is_full()),
                     Err(Away) => Err(Away),
                 }
             }

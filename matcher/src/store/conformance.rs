@@ -181,8 +181,11 @@ impl Checked<'_> {
     }
 
     async fn gather(self, gather: &Gather) -> Gathered {
+        let gather = std::slice::from_ref(gather);
         let gathered = self.0.gather(gather, &sighting("matcher-1")).await;
-        gathered.expect("the store answers")
+        let gathered = gathered.expect("the store answers");
+        assert_eq!(gathered.len(), 1);
+        gathered.into_iter().next().expect("one")
     }
 
     async fn remove(self, player: u64) -> Removed {

@@ -58,14 +58,8 @@ impl MemoryStore {
         *self.state.lock() = snapshot.0;
     }
 
-    fn admit(&self, state: &State, newcomers: usize) -> Result<(), EngineError> {
-        if state.players() + newcomers > self.limit {
-            return Err(EngineError::Full {
-                what: "players in queues and matches",
-                limit: self.limit,
-            });
-        }
-        Ok(())
+    fn has_room(&self, state: &State, newcomers: usize) -> bool {
+        state.players() + newcomers <= self.limit
     }
 }
 
@@ -81,7 +75,7 @@ impl TicketStore for MemoryStore {
             if let Some(obstacle) = state.obstacle(ticket, now) {
                 return obstacle;
             }
-            if self.admit(&state, ticket.members.len()).is_err() {
+            if !self.has_room(&state, ticket.members.len()) {
                 return Added::Full;
             }
             state.add(Arc::clone(ticket), sighting, now);
@@ -93,14 +87,17 @@ impl TicketStore for MemoryStore {
 
     fn gather<'a>(
         &'a self,
-        gather: &'a Gather,
+        gather: &'a [Gather],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Gathered, EngineError>> {
+    ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>> {
         let mut state = self.state.lock();
-        let gathered = self
-            .admit(&state, 1)
-            .map(|()| state.gather(gather, sighting, Instant::now()));
-        Box::pin(ready(gathered))
+        let now = Instant::now();
+        let mut one = |gather: &Gather| match self.has_room(&state, 1) {
+            true => state.gather(gather, sighting, now),
+            false => Gathered::Full,
+        };
+        let gathered = gather.iter().map(&mut one).collect();
+        Box::pin(ready(Ok(gathered)))
     }
 
     fn remove<'a>(

@@ -66,13 +66,6 @@ impl RedisStore {
     fn call(&self, script: &engine::redis::Script) -> Call {
         script.on(&[&self.keys])
     }
-
-    fn full(&self) -> EngineError {
-        EngineError::Full {
-            what: "players in queues",
-            limit: self.limit,
-        }
-    }
 }
 
 impl TicketStore for RedisStore {
@@ -108,29 +101,33 @@ impl TicketStore for RedisStore {
 
     fn gather<'a>(
         &'a self,
-        gather: &'a Gather,
+        gather: &'a [Gather],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Gathered, EngineError>> {
+    ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>> {
         Box::pin(async move {
-            let operation = "gathering a party";
-            let call = self
+            let operation = "gathering parties";
+            let mut call = self
                 .call(&scripts::GATHER)
-                .arg(gather.code.as_str())
-                .arg(json(&gather.code))
-                .arg(gather.mode.as_str())
-                .arg(gather.size)
-                .arg(gather.member.player.to_string())
-                .arg(json(&gather.member))
-                .arg(gather.member.rating)
-                .arg(json(&gather.regions))
-                .arg(gather.since.0)
-                .arg(gather.ticket.to_string())
-                .arg(gather.enqueued_at.0)
                 .arg(sighting.by.to_string())
                 .arg(millis(sighting.grace))
                 .arg(self.limit);
-            let reply: Reply = self.redis.run(operation, call).await?;
-            gathered(operation, &reply, || self.full())
+            for one in gather {
+                call = call
+                    .arg(one.code.as_str())
+                    .arg(json(&one.code))
+                    .arg(one.mode.as_str())
+                    .arg(one.size)
+                    .arg(one.member.player.to_string())
+                    .arg(json(&one.member))
+                    .arg(one.member.rating)
+                    .arg(json(&one.regions))
+                    .arg(one.since.0)
+                    .arg(one.ticket.to_string())
+                    .arg(one.enqueued_at.0);
+            }
+            let replies: Vec<Reply> = self.redis.run(operation, call).await?;
+            let gathered = replies.iter().map(|reply| gathered(operation, reply));
+            in_order(operation, gather.len(), gathered.collect())
         })
     }
 
@@ -479,11 +476,7 @@ fn gathering(operation: &'static str, reply: &[String]) -> Result<Gathering, Eng
     })
 }
 
-fn gathered(
-    operation: &'static str,
-    reply: &Reply,
-    full: impl FnOnce() -> EngineError,
-) -> Result<Gathered, EngineError> {
+fn gathered(operation: &'static str, reply: &Reply) -> Result<Gathered, EngineError> {
     match (kind(reply), reply.get(1).map(String::as_str)) {
         ("gathering", _) => Ok(Gathered::Gathering(gathering(operation, reply)?)),
         ("complete", Some(json)) => Ok(Gathered::Complete(Arc::new(parse(operation, json)?))),
@@ -492,7 +485,7 @@ fn gathered(
         ("mismatch", Some("size")) => Ok(Gathered::Mismatch(Disagreement::Size)),
         ("mismatch", Some("full")) => Ok(Gathered::Mismatch(Disagreement::Full)),
         ("mismatch", Some("regions")) => Ok(Gathered::Mismatch(Disagreement::Regions)),
-        ("full", _) => Err(full()),
+        ("full", _) => Ok(Gathered::Full),
         _ => Err(damaged(operation)),
     }
 }

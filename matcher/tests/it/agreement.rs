@@ -157,8 +157,11 @@ impl Pair {
                 agree!(self, add(&tickets, &sighting));
             }
             3 | 4 => {
-                self.tickets += 1;
-                let gather = self.dice.gather(self.tickets, self.call);
+                let mut gather = Vec::new();
+                for _ in 0..self.dice.up_to(2) {
+                    self.tickets += 1;
+                    gather.push(self.dice.gather(self.tickets, self.call));
+                }
                 agree!(self, gather(&gather, &sighting));
             }
             5 => {

@@ -84,9 +84,9 @@ impl TicketStore for FlakyStore {
 
     fn gather<'a>(
         &'a self,
-        gather: &'a Gather,
+        gather: &'a [Gather],
         sighting: &'a Sighting,
-    ) -> BoxFuture<'a, Result<Gathered, EngineError>> {
+    ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>> {
         self.pass(|store| store.gather(gather, sighting))
     }
 

@@ -1,10 +1,11 @@
-//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [pool]`.
+//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [pool]
+//! [matching] [million]`.
 //!
 //! The server, the reference and the generator are processes of their own. What is compared is
 //! the processor time that a server takes for an operation, not how fast it answers: wall time
 //! on a shared machine says more about the neighbours.
 //!
-//! - `memory`, `echo`, `accept`, `pool`: one measurement each
+//! - `memory`, `echo`, `accept`, `pool`: one measurement each; `matching`: two, of a matcher on Redis
 //! - `bare`: the reference, an epoll loop with nothing around it
 //! - `server`: starts processes, reads their processor time and memory
 //! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
@@ -22,6 +23,7 @@ use server::{Cores, Launcher};
 mod accept;
 mod bare;
 mod echo;
+mod matching;
 mod memory;
 mod poller;
 mod pool;
@@ -31,14 +33,18 @@ mod session;
 mod wire;
 
 const USAGE: &str = "\
-usage: bench [memory] [echo] [accept] [pool] [--rounds N]
+usage: bench [memory] [echo] [accept] [pool] [matching] [million] [--rounds N] [--rate N]
 
-Measures the gateway that lies beside this program (build it with --release), and the pool of
-connections to Postgres, which it starts. Without a name all four run. Results are printed, and written to target/bench/results.json.
+Measures the server that lies beside this program (build it with --release), and the pool of
+connections to Postgres, which it starts. Without a name memory, echo, accept and pool run; matching
+injects --rate tickets a second. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
 const ROUNDS: usize = 25;
+
+/// Tickets a second in `matching`.
+const RATE: u64 = 20_000;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,8 @@ enum BenchError {
     },
     #[error("the database failed")]
     Database(#[from] chassis::postgres::PoolError),
+    #[error("cannot {what}: {reason}")]
+    Failed { what: &'static str, reason: String },
     #[error("the server answered {what} with {answer:?}")]
     Answer { what: &'static str, answer: String },
 }
@@ -77,7 +85,11 @@ struct Pair {
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     Bare,
-    Measure { which: Vec<Which>, rounds: usize },
+    Measure {
+        which: Vec<Which>,
+        rounds: usize,
+        rate: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +98,8 @@ enum Which {
     Echo,
     Accept,
     Pool,
+    Matching,
+    Million,
 }
 
 fn main() -> ExitCode {
@@ -96,7 +110,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         Some(Wanted::Bare) => bare::serve().map_err(system("serve")),
-        Some(Wanted::Measure { which, rounds }) => measure(&which, rounds),
+        Some(Wanted::Measure {
+            which,
+            rounds,
+            rate,
+        }) => measure(&which, rounds, rate),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,7 +135,7 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
     if arguments == ["bare"] {
         return Some(Wanted::Bare);
     }
-    let (mut which, mut rounds) = (Vec::new(), ROUNDS);
+    let (mut which, mut rounds, mut rate) = (Vec::new(), ROUNDS, RATE);
     let mut words = arguments.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
@@ -125,6 +143,9 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
             "echo" => which.push(Which::Echo),
             "accept" => which.push(Which::Accept),
             "pool" => which.push(Which::Pool),
+            "matching" => which.push(Which::Matching),
+            "million" => which.push(Which::Million),
+            "--rate" => rate = words.next()?.parse().ok().filter(|&rate| rate > 0)?,
             "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
             _ => return None,
         }
@@ -132,10 +153,14 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
     if which.is_empty() {
         which = vec![Which::Memory, Which::Echo, Which::Accept, Which::Pool];
     }
-    Some(Wanted::Measure { which, rounds })
+    Some(Wanted::Measure {
+        which,
+        rounds,
+        rate,
+    })
 }
 
-fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
+fn measure(which: &[Which], rounds: usize, rate: u64) -> Result<(), BenchError> {
     // Thousands of sockets here; the servers inherit it.
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -150,6 +175,8 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
             Which::Echo => report.echo(&echo::measure(&launcher, rounds)?),
             Which::Accept => report.accept(&accept::measure(&launcher, rounds)?),
             Which::Pool => report.pool(&launcher.on_all_cores(pool::measure)?),
+            Which::Matching => report.matching(&matching::measure(&launcher, rate)?),
+            Which::Million => report.million(&matching::million(&launcher)?),
         }
     }
     let path = launcher.folder().join("results.json");
@@ -192,13 +219,18 @@ mod tests {
             parsed(""),
             Some(Wanted::Measure {
                 which,
-                rounds: ROUNDS
+                rounds: ROUNDS,
+                rate: RATE,
             })
         );
         let which = vec![Which::Echo];
         assert_eq!(
             parsed("echo --rounds 3"),
-            Some(Wanted::Measure { which, rounds: 3 })
+            Some(Wanted::Measure {
+                which,
+                rounds: 3,
+                rate: RATE,
+            })
         );
     }
 

@@ -146,7 +146,9 @@ async fn resize(config: &PostgresConfig) -> Result<Resizes, BenchError> {
         };
         pool.resize(max).map_err(PoolError::from)?;
         let changed = Instant::now();
+        // What was being opened may show at the server after the rest has gone: both must be over.
         let settling = async {
+            pool.settled().await;
             while count(&mut watcher).await? > max {
                 resizes.counts += 1;
             }

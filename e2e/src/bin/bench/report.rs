@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::accept::Accepts;
+use crate::matching::{Matching, Million};
 use crate::memory::Run;
 use crate::pool::{Measured, Waits};
 use crate::server::{Launcher, Memory};
@@ -165,6 +166,76 @@ impl Report {
             "waits": rows, "p99_ratio": ratio.json(),
         });
         self.results.insert("pool".to_owned(), result);
+    }
+
+    pub(crate) fn matching(&mut self, one: &Matching) {
+        println!("\nMatching on one Redis (target: 20,000 tickets/s, p99 under 86 ms)\n");
+        println!("| | injected | matched |");
+        println!("| --- | --- | --- |");
+        println!(
+            "| tickets a second | {:.0} | {:.0} |",
+            one.injected, one.matched
+        );
+        println!(
+            "| players a second | {:.0} | {:.0} |",
+            one.players, one.found
+        );
+        println!(
+            "\n{:.0} matches a second. Tickets that wait in the end: {}.",
+            one.matches, one.waiting
+        );
+        println!(
+            "Processor time for a matched ticket: matcher {:.1} us, Redis {:.1} us, generator and rooms {:.1} us.",
+            one.matcher_micros, one.redis_micros, one.own_micros
+        );
+        println!(
+            "From the last needed ticket to the claim, ms: p50 {:.1}, p99 {:.1}, most {:.1}. From a player's own join until told: p50 {:.1}, p99 {:.1}.",
+            one.claimed.p50, one.claimed.p99, one.claimed.most, one.told.p50, one.told.p99
+        );
+        println!("Redis took {:.1} ms at most for one call.", one.stall_ms);
+        println!(
+            "Target {}.",
+            held(one.matched >= 20_000.0 && one.claimed.p99 < 86.0)
+        );
+        self.results.insert(
+            "matching".to_owned(),
+            json!({
+                "injected": one.injected, "matched": one.matched, "matches": one.matches,
+                "players_found": one.found, "waiting": one.waiting,
+                "matcher_micros": one.matcher_micros, "redis_micros": one.redis_micros,
+                "claimed_p50_ms": one.claimed.p50, "claimed_p99_ms": one.claimed.p99,
+                "told_p99_ms": one.told.p99, "stall_ms": one.stall_ms,
+            }),
+        );
+    }
+
+    pub(crate) fn million(&mut self, one: &Million) {
+        println!("\nMany waiting tickets (target: add p99 under 5 ms, no Redis call over 10 ms)\n");
+        println!(
+            "| waiting | add p50, ms | add p99, ms | longest Redis call, ms | matcher | Redis |"
+        );
+        println!("| --- | --- | --- | --- | --- | --- |");
+        println!(
+            "| {} | {:.2} | {:.2} | {:.1} | {:.0} MiB | {:.0} MiB |",
+            one.waiting,
+            one.add.p50,
+            one.add.p99,
+            one.stall_ms,
+            one.matcher_bytes / 1_048_576.0,
+            one.redis_bytes / 1_048_576.0
+        );
+        println!(
+            "\nTarget {}.",
+            held(one.add.p99 < 5.0 && one.stall_ms <= 10.0)
+        );
+        self.results.insert(
+            "million".to_owned(),
+            json!({
+                "waiting": one.waiting, "add_p50_ms": one.add.p50, "add_p99_ms": one.add.p99,
+                "stall_ms": one.stall_ms, "matcher_bytes": one.matcher_bytes,
+                "redis_bytes": one.redis_bytes,
+            }),
+        );
     }
 
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {

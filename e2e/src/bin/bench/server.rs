@@ -82,6 +82,13 @@ impl Cores {
     }
 }
 
+impl Cores {
+    /// Lets this thread, and those that it starts, run on every core.
+    pub(crate) fn unpin(&self) -> io::Result<()> {
+        Ok(sched_setaffinity(None, &self.all)?)
+    }
+}
+
 impl Launcher {
     /// Runs `job`, and the threads and processes that it starts, on all cores.
     pub(crate) fn on_all_cores<T: Send>(
@@ -170,6 +177,23 @@ impl Launcher {
         })
     }
 
+    /// Starts a matcher on a Redis, on every core.
+    pub(crate) fn matcher(
+        &self,
+        redis: &str,
+        settings: &[(&str, String)],
+    ) -> Result<Process, BenchError> {
+        let key = self.folder.join("signing.key").display().to_string();
+        let mut environment = vec![
+            ("PIXELRUSH_SECRETS__SIGNING_KEY_FILE", key),
+            ("PIXELRUSH_ENGINE__REDIS__URLS", format!("[{redis:?}]")),
+            ("PIXELRUSH_MATCHER__LISTEN", "127.0.0.1:0".to_owned()),
+            ("PIXELRUSH_LOG", "warn".to_owned()),
+        ];
+        environment.extend(settings.iter().cloned());
+        self.on(&self.cores.all, "pixelrush", "matcher", &environment)
+    }
+
     /// A child runs where the thread that starts it does.
     fn on(
         &self,
@@ -216,9 +240,14 @@ impl Gateway {
 /// The kernel's work for a packet on the loopback interface is done, and counted, where it was
 /// sent.
 pub(crate) fn processor_time(process: &Process) -> Result<Duration, BenchError> {
+    processor_time_of(process.id())
+}
+
+/// The same of a process with this id.
+pub(crate) fn processor_time_of(id: u32) -> Result<Duration, BenchError> {
     let read = || -> io::Result<u64> {
         let mut sum = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", process.id()))? {
+        for task in fs::read_dir(format!("/proc/{id}/task"))? {
             let text = fs::read_to_string(task?.path().join("schedstat"))?;
             sum += text
                 .split(' ')
@@ -248,7 +277,7 @@ pub(crate) fn settled_memory(process: &Process) -> Result<Memory, BenchError> {
     }
 }
 
-fn memory(process: &Process) -> io::Result<Memory> {
+pub(crate) fn memory(process: &Process) -> io::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.id()))?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
