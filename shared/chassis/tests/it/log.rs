@@ -1,26 +1,25 @@
-//! What this process logs, for tests that read it.
+//! What a test logs, for tests that read it.
 
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Everything that was logged since the first test asked.
+/// Everything that was logged by one test.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-static LOG: LazyLock<Log> = LazyLock::new(|| {
+/// What this thread logs until the guard goes: for tests that do everything on one. Other tests of
+/// the process have their telemetry for themselves.
+pub(crate) fn capture() -> (Log, DefaultGuard) {
     let log = Log::default();
-    tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(log.clone())
-        .init();
-    log
-});
-
-pub(crate) fn capture() -> Log {
-    LOG.clone()
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
 }
 
 impl Log {

@@ -32,7 +32,7 @@ async fn a_new_password_in_the_file_is_used_without_a_failed_query() {
 #[tokio::test]
 async fn a_wrong_password_in_the_file_changes_nothing() {
     let rig = Rig::start();
-    let log = crate::log::capture();
+    let (log, _logging) = crate::log::capture();
     let pool = rig.pool(2);
     let before = process(&pool).await;
     rig.write_password("wrong-and-secret");

@@ -130,7 +130,7 @@ async fn who_holds_a_connection_too_long_is_named_with_file_and_line() {
     let rig = Rig::start();
     let mut config = rig.config(2);
     config.pool.leak_after = Duration::from_secs(1);
-    let log = crate::log::capture();
+    let (log, _logging) = crate::log::capture();
     let pool = Pool::open(&config).expect("good settings");
     let line = line!() + 1;
     let held = pool.acquire().await.expect("a connection");
