@@ -22,6 +22,11 @@ use crate::meters::JournalMeters;
 /// Shortest and longest wait after a call that failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
+/// An entry that nobody waits for makes no call of its own so soon after another: it goes with the
+/// next. Shorter than the time between two such entries of a worker, so that of several workers one
+/// makes the calls.
+const SOON: Duration = Duration::from_millis(40);
+
 /// The journal of one incarnation. Workers push and go on; [`run`](Self::run) writes.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -31,6 +36,8 @@ pub(crate) struct Journal {
     wake: Notify,
     progress: watch::Sender<Progress>,
     standing: Mutex<Standing>,
+    /// When entries were sent last.
+    sent_at: Mutex<Option<Instant>>,
     lease: OnceLock<watch::Receiver<LeaseState>>,
     moves: Arc<Moves>,
 }
@@ -77,6 +84,7 @@ impl Journal {
             wake: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
             standing: Mutex::default(),
+            sent_at: Mutex::default(),
             lease: OnceLock::new(),
             moves: Arc::default(),
         })
@@ -138,7 +146,15 @@ impl Journal {
         seq
     }
 
-    /// The same of an entry that nobody waits for.
+    /// Adds an entry that is to be written before long.
+    pub(crate) fn push_soon(&self, entry: Bytes) -> Seq {
+        match *self.sent_at.lock() {
+            Some(at) if at.elapsed() < SOON => self.gather(entry),
+            _ => self.push(entry),
+        }
+    }
+
+    /// Adds an entry that nobody waits for: it goes with the next one that is pushed.
     pub(crate) fn gather(&self, entry: Bytes) -> Seq {
         self.own.lock().gather(entry)
     }
@@ -308,7 +324,11 @@ impl Journal {
     }
 
     fn next_request(&self) -> Option<Request> {
-        self.own.lock().poll_request()
+        let request = self.own.lock().poll_request()?;
+        if matches!(request, Request::Append { .. }) {
+            *self.sent_at.lock() = Some(Instant::now());
+        }
+        Some(request)
     }
 }
 

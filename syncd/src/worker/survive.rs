@@ -22,8 +22,8 @@ const CHECKPOINT_EVERY: u32 = TICK_HZ;
 /// Rooms have their turn in so many groups, as each call to the store has its price.
 const CHECKPOINT_GROUPS: u32 = 5;
 
-/// Entries that nobody waits for are written every so many ticks: a crash costs players so much of
-/// what they have seen as a hint.
+/// Entries that nobody waits for are written every so many ticks, or with those of another worker
+/// before twice as many: a crash costs players so much of what they have seen as a hint.
 const GATHER_TICKS: u32 = 3;
 
 /// The journalling half of a worker.
@@ -147,10 +147,10 @@ impl Worker {
         let entry = survival.entry.finish();
         let is_urgent = self.lines.are_urgent()
             || breaks.is_some()
-            || self.rooms.values().any(|hosted| hosted.is_stopping())
-            || self.tick.is_multiple_of(GATHER_TICKS);
+            || self.rooms.values().any(|hosted| hosted.is_stopping());
         let seq = match is_urgent {
             true => survival.journal.push(entry),
+            false if self.tick.is_multiple_of(GATHER_TICKS) => survival.journal.push_soon(entry),
             false => survival.journal.gather(entry),
         };
         survival.written = seq;
