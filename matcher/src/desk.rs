@@ -2,7 +2,7 @@
 //!
 //! It takes, in turn: what gateways say ([`attach`], [`queue`]), the tick on which matches are
 //! formed ([`rounds`]), rooms that were found or not ([`settling`]), and news of syncd nodes
-//! ([`lost`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
+//! ([`lost`]), and wishes for seats of events ([`seating`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
 //! found: the store settles the match, the ticket is gone, `match.found` goes out, or none is: it
@@ -23,6 +23,7 @@ mod player;
 mod queue;
 mod roster;
 mod rounds;
+mod seating;
 mod settling;
 mod standing;
 
@@ -51,6 +52,8 @@ use crate::grpc::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::{News, Nodes};
 use crate::placing::Outcome;
+use crate::seats::board::Board;
+use crate::seats::office::{Answered, Window};
 use crate::store::{Standing, TicketStore};
 
 use ask::Patience;
@@ -60,6 +63,7 @@ use matches::Matches;
 use outbox::Outbox;
 use pause::Pause;
 use roster::Roster;
+use seating::{Caller, Seating};
 use settling::Settled;
 
 /// Items that one turn takes from the mailbox.
@@ -85,12 +89,16 @@ pub(crate) struct Parts {
     pub(crate) generation: Generation,
     pub(crate) signer: Signer,
     pub(crate) drain: Drain,
+    /// The box office; none without a ledger.
+    pub(crate) seats: Option<(Window<Caller>, Arc<Board>)>,
 }
 
 /// What the desk hears.
 pub(crate) struct Inputs {
     pub(crate) mailbox: mpsc::Receiver<Mail>,
     pub(crate) news: mpsc::Receiver<News>,
+    /// What came of wishes for seats.
+    pub(crate) seats: mpsc::Receiver<Answered<Caller>>,
 }
 
 /// What the desk hears of what it began itself.
@@ -115,6 +123,8 @@ pub(crate) struct Desk {
     /// Players in each queue, as of the last round.
     sizes: BTreeMap<ModeName, u32>,
     outbox: Outbox,
+    /// Who is told how events stand.
+    seating: Seating,
     metrics: Metrics,
     /// Where rooms are found: `placing.at_once` of them at most, so sending never blocks long.
     outcomes: mpsc::Sender<Outcome>,
@@ -152,6 +162,7 @@ impl Desk {
             estimates: BTreeMap::new(),
             sizes: BTreeMap::new(),
             outbox: Outbox::default(),
+            seating: Seating::default(),
             metrics: Metrics::new(),
             outcomes,
             settled,
@@ -179,6 +190,7 @@ impl Desk {
         stop: CancellationToken,
     ) {
         let mut mail = Vec::with_capacity(TURN);
+        let mut seats = Vec::with_capacity(TURN);
         let mut next_tick = Instant::now();
         loop {
             tokio::select! {
@@ -190,6 +202,9 @@ impl Desk {
                 Some(settled) = returns.settled.recv() => self.settled(settled),
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
                 Some(news) = inputs.news.recv() => self.heard(news).await,
+                _ = inputs.seats.recv_many(&mut seats, TURN), if !inputs.seats.is_closed() => {
+                    self.seat_answers(&mut seats);
+                }
                 () = tokio::time::sleep_until(next_tick) => {
                     next_tick = Instant::now() + self.config().tick;
                     self.tick(&stop).await;
@@ -251,6 +266,7 @@ impl Desk {
         for player in self.roster.due(now) {
             self.look_after(player, now).await;
         }
+        self.push_counts(now);
         self.expire_matches(now).await;
         self.look_for_lost(now).await;
         self.sweep(now).await;

@@ -63,7 +63,7 @@ pub(crate) struct EngineConfig {
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
     "telemetry.level",
     "gateway.limits",
     "gateway.loopback_limits",
@@ -74,6 +74,7 @@ const LIVE: [&str; 10] = [
     "matcher.forget_after",
     "matcher.placing",
     "matcher.modes",
+    "matcher.events",
 ];
 
 impl Settings {
