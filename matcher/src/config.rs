@@ -1,9 +1,10 @@
 //! What can be set about a matcher.
 //!
-//! `tick`, `state_every`, `grace`, `forget_after`, `placing` and `modes` take effect while running,
-//! at the next tick; settings without any mode leave the modes as they were. `node`, `listen`,
+//! `tick`, `state_every`, `grace`, `forget_after`, `placing`, `modes` and `events` take effect while
+//! running, at the next tick; settings without any mode leave the modes as they were. `node`, `listen`,
 //! `advertise`, `nodes`, `players` and `mailbox` wait for a restart: a service that runs keeps theirs.
 
+mod event;
 mod mode;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use protocol::id::NodeId;
 use serde::{Deserialize, Serialize};
 
+pub use event::{Event, EventError, EventOptions, MAX_SEATS};
 pub use mode::{
-    LEAST_WATCH_DELAY, MAX_MATCH, MAX_TEAMS, Mode, ModeError, ModeName, ModeNameError, ModeOptions,
-    PlayerRange, RatingWindow, Region, RegionNameError, RegionRule,
+    EventName, EventNameError, LEAST_WATCH_DELAY, MAX_MATCH, MAX_TEAMS, Mode, ModeError, ModeName,
+    ModeNameError, ModeOptions, PlayerRange, RatingWindow, Region, RegionNameError, RegionRule,
 };
 
 /// A matcher's settings.
@@ -57,6 +59,9 @@ pub struct Config {
     pub nodes: Vec<NodeConfig>,
     /// The modes, by name. A file that has any replaces all of the defaults.
     pub modes: BTreeMap<ModeName, Mode>,
+    /// Events with a limited number of seats, by name. A name stands for its seats for good: what
+    /// was confirmed under it stays so, so the next event gets another name.
+    pub events: BTreeMap<EventName, Event>,
 }
 
 /// How a room is found for a match.
@@ -116,6 +121,7 @@ impl Default for Config {
             placing: PlacingConfig::default(),
             nodes: Vec::new(),
             modes: mode::defaults(),
+            events: BTreeMap::new(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The desk: one task that owns what the matcher knows of players, parties and matches.
 //!
 //! It takes, in turn: what gateways say ([`attach`], [`queue`], [`joins`]), the rounds in which
-//! matches are formed ([`rounds`]) out of what waits ([`queues`]), rooms that were found or not ([`settling`]), and news of syncd nodes
-//! ([`lost`]). After each turn it sends what came of it, one batch a gateway ([`outbox`]).
+//! matches are formed ([`rounds`]) out of what waits ([`queues`]), rooms that were found or not
+//! ([`settling`]), news of syncd nodes ([`lost`]), and wishes for seats of events ([`seating`]).
+//! After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
 //! found: the store settles the match, the ticket is gone, `match.found` goes out, or none is: it
@@ -25,6 +26,7 @@ mod queue;
 mod queues;
 mod roster;
 mod rounds;
+mod seating;
 mod settling;
 mod standing;
 
@@ -53,6 +55,8 @@ use crate::grpc::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::{News, Nodes};
 use crate::placing::Outcome;
+use crate::seats::board::Board;
+use crate::seats::office::{Answered, Window};
 use crate::store::{Standing, TicketStore};
 
 use ask::Patience;
@@ -65,6 +69,7 @@ use pause::Pause;
 use queues::Queues;
 use roster::Roster;
 use rounds::Over;
+use seating::{Caller, Seating};
 use settling::Settled;
 
 /// Items that one turn takes from the mailbox.
@@ -90,12 +95,16 @@ pub(crate) struct Parts {
     pub(crate) generation: Generation,
     pub(crate) signer: Signer,
     pub(crate) drain: Drain,
+    /// The box office; none without a ledger.
+    pub(crate) seats: Option<(Window<Caller>, Arc<Board>)>,
 }
 
 /// What the desk hears.
 pub(crate) struct Inputs {
     pub(crate) mailbox: mpsc::Receiver<Mail>,
     pub(crate) news: mpsc::Receiver<News>,
+    /// What came of wishes for seats.
+    pub(crate) seats: mpsc::Receiver<Answered<Caller>>,
 }
 
 /// What the desk hears of what it began itself.
@@ -127,6 +136,8 @@ pub(crate) struct Desk {
     /// Players in each queue, as of the last round.
     sizes: BTreeMap<ModeName, u32>,
     outbox: Outbox,
+    /// Who is told how events stand.
+    seating: Seating,
     metrics: Metrics,
     /// Where rooms are found: `placing.at_once` of them at most, so sending never blocks long.
     outcomes: mpsc::Sender<Outcome>,
@@ -168,6 +179,7 @@ impl Desk {
             estimates: BTreeMap::new(),
             sizes: BTreeMap::new(),
             outbox: Outbox::default(),
+            seating: Seating::default(),
             metrics: Metrics::new(),
             outcomes,
             settled,
@@ -196,6 +208,7 @@ impl Desk {
     ) {
         let mut mail = Vec::with_capacity(TURN);
         let mut outcomes = Vec::with_capacity(TURN);
+        let mut seats = Vec::with_capacity(TURN);
         let mut next_tick = Instant::now();
         loop {
             let next_round = self.next_round.unwrap_or(next_tick).min(next_tick);
@@ -210,6 +223,9 @@ impl Desk {
                 Some(settled) = returns.settled.recv() => self.settled(settled).await,
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
                 Some(news) = inputs.news.recv() => self.heard(news).await,
+                _ = inputs.seats.recv_many(&mut seats, TURN), if !inputs.seats.is_closed() => {
+                    self.seat_answers(&mut seats);
+                }
                 () = tokio::time::sleep_until(next_tick) => {
                     next_tick = Instant::now() + self.config().tick;
                     self.tick(&stop).await;
@@ -276,6 +292,7 @@ impl Desk {
         for player in self.roster.due(now) {
             self.look_after(player, now).await;
         }
+        self.push_counts(now);
         self.expire_matches(now).await;
         self.look_for_lost(now).await;
         self.sweep(now).await;

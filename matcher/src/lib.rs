@@ -3,6 +3,7 @@
 //! - [`config`]: modes, windows, times
 //! - [`ticket`]: a wish to play, of one player or a party
 //! - [`pairing`]: which tickets make a match; pure
+//! - [`seats`]: events with a limited number of seats
 //! - [`store`]: where tickets are, and that each is in one place
 //! - `desk`: the task that owns players, queues and matches; `event` is what it tells clients
 //! - `placing`, `nodes`: a room for a match, and the syncd nodes that have rooms
@@ -20,10 +21,11 @@ mod metrics;
 mod nodes;
 pub mod pairing;
 mod placing;
+pub mod seats;
 mod service;
 pub mod store;
 pub mod ticket;
 
 pub use config::Config;
 pub use nodes::{NodeSource, SyncdNode};
-pub use service::{BuildError, Dependencies, Matcher, ServeError, build};
+pub use service::{BuildError, Dependencies, Matcher, Seats, ServeError, build};

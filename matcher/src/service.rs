@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
-use engine::Placements;
+use engine::{Placements, SeatLedger};
 use protocol::id::{Channel, Generation, NodeId};
 use rpc::origin::{self, OriginIdentity};
 use rpc::token::Signer;
@@ -16,15 +16,22 @@ use crate::config::Config;
 use crate::desk::{Desk, Inputs, Parts};
 use crate::grpc::Gateways;
 use crate::nodes::{NodeSource, Nodes, Watches};
+use crate::seats::office;
+use crate::seats::store::SeatStore;
 use crate::store::TicketStore;
 
 /// News of syncd nodes that may wait for the desk. Over it the nodes' streams are not read.
 const NEWS_QUEUE: usize = 1024;
 
+/// Answers of the box office that may wait for the desk. Over it the office stands still.
+const ANSWERS: usize = 4096;
+
 /// What a matcher needs from outside.
 pub struct Dependencies {
     /// Where tickets are.
     pub store: Arc<dyn TicketStore>,
+    /// Where seats of events are; needed if there are any.
+    pub seats: Option<Seats>,
     /// The nodes that rooms are made on.
     pub nodes: NodeSource,
     /// Where rooms are, if they may move to another node: then a match is lost only when its room
@@ -41,6 +48,14 @@ pub struct Dependencies {
     pub readiness: Readiness,
 }
 
+/// Where seats of events are.
+pub struct Seats {
+    /// The book that all matchers share.
+    pub store: Arc<dyn SeatStore>,
+    /// What decides who has which seat.
+    pub ledger: Arc<dyn SeatLedger>,
+}
+
 /// Why a matcher cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -50,6 +65,12 @@ pub enum BuildError {
     /// There is nowhere to play.
     #[error("no syncd nodes are configured; set [[matcher.nodes]]")]
     NoNodes,
+    /// Seats could be sold that nothing remembers.
+    #[error(
+        "matcher.events needs a ledger that all matchers share, which Redis is not: set \
+         engine.data_dir to a folder on the one host that they run on, or remove the events"
+    )]
+    NoLedger,
     /// Two nodes have one name.
     #[error("two syncd nodes are named {0}")]
     TwoNodes(NodeId),
@@ -78,6 +99,9 @@ pub fn build(
 ) -> Result<Matcher, BuildError> {
     if config.borrow().modes.is_empty() {
         return Err(BuildError::NoModes);
+    }
+    if dependencies.seats.is_none() && !config.borrow().events.is_empty() {
+        return Err(BuildError::NoLedger);
     }
     if let NodeSource::Static(nodes) = &dependencies.nodes {
         if nodes.is_empty() {
@@ -131,8 +155,21 @@ impl Matcher {
         };
         watches.start(dependencies.nodes);
         let (mail_sender, mailbox) = mpsc::channel(mailbox);
+        let (answers, seats_answered) = mpsc::channel(ANSWERS);
+        let seats = dependencies.seats.map(|seats| {
+            let parts = office::Parts {
+                config: config.clone(),
+                store: seats.store,
+                ledger: seats.ledger,
+                writing: office::WRITING,
+                drain: drain.clone(),
+                stop: stop.clone(),
+            };
+            office::open(parts, answers)
+        });
         let (desk, returns) = Desk::new(Parts {
             config,
+            seats,
             store: dependencies.store,
             placements: dependencies.placements,
             nodes,
@@ -140,7 +177,11 @@ impl Matcher {
             signer: dependencies.signer,
             drain: drain.clone(),
         });
-        let inputs = Inputs { mailbox, news };
+        let inputs = Inputs {
+            mailbox,
+            news,
+            seats: seats_answered,
+        };
         let desk = desk.run(inputs, returns, stop.clone());
         // A desk that panicked takes the service with it: gateways must not talk to nobody.
         let stop_with_desk = stop.clone().drop_guard();

@@ -30,6 +30,14 @@ mod parties;
 mod queues;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/seats.rs"]
+mod seats;
+#[path = "it/seats_desk.rs"]
+mod seats_desk;
+#[path = "it/seats_faults.rs"]
+mod seats_faults;
+#[path = "it/seats_redis.rs"]
+mod seats_redis;
 #[path = "it/syncd.rs"]
 mod syncd;
 #[path = "it/world.rs"]

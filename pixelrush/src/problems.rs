@@ -96,6 +96,16 @@ impl Settings {
     }
 
     fn check_matcher(&self, problems: &mut Vec<String>) {
+        if !self.matcher.events.is_empty()
+            && self.engine.redis.is_some()
+            && self.engine.data_dir.is_none()
+        {
+            problems.push(
+                "matcher.events needs engine.data_dir, a folder that all matchers share: confirmed \
+                 seats are kept there, as Redis may lose what it has confirmed"
+                    .to_owned(),
+            );
+        }
         if self.matcher.tick < SHORTEST_TICK {
             problems.push(format!("matcher.tick must be at least {SHORTEST_TICK:?}"));
         }

@@ -268,6 +268,7 @@ impl Host {
     ) -> Result<JoinHandle<()>, Failure> {
         let dependencies = matcher::Dependencies {
             store: stores.tickets,
+            seats: stores.seats,
             nodes: stores.nodes,
             placements: stores.placements,
             signer: secrets.signer.clone(),
@@ -407,12 +408,17 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
             };
             host.show_engine(engine, Without::Useless);
             tasks.push(host.keep_lease(engine, record));
-            MatcherStores::shared(engine, redis, &host.names, settings.matcher.players)
+            // Only a matcher has seats, so only a matcher needs the folder.
+            let engine = match &settings.engine.data_dir {
+                Some(data_dir) => engine.clone().with_seats_in(data_dir)?,
+                None => engine.clone(),
+            };
+            MatcherStores::shared(&engine, redis, &host.names, settings.matcher.players)
         }
         None => {
             let nodes = settings.matcher.nodes.iter();
             let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
-            MatcherStores::alone(nodes.collect(), settings.matcher.players)
+            MatcherStores::alone(&host.embedded()?, nodes.collect(), settings.matcher.players)
         }
     };
     let incoming = Incoming::Tcp(listener);

@@ -66,7 +66,7 @@ pub(crate) struct EngineConfig {
 }
 
 /// Settings that a reload applies; a change of any other one waits for a restart.
-const LIVE: [&str; 15] = [
+const LIVE: [&str; 16] = [
     "telemetry.level",
     "engine.postgres.url",
     "engine.postgres.password_file",
@@ -82,6 +82,7 @@ const LIVE: [&str; 15] = [
     "matcher.forget_after",
     "matcher.placing",
     "matcher.modes",
+    "matcher.events",
 ];
 
 impl Settings {

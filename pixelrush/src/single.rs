@@ -45,7 +45,7 @@ pub(crate) async fn start(host: &Host, admin: Admin, greet: bool) -> Result<Runn
         rooms: BTreeMap::from([(syncd_node, Endpoint::Memory(syncd_endpoint))]),
     };
     let syncd = host.start_syncd(Incoming::Memory(syncd_incoming), &engine, None);
-    let stores = MatcherStores::alone(nodes, settings.matcher.players);
+    let stores = MatcherStores::alone(&engine, nodes, settings.matcher.players);
     let incoming = Incoming::Memory(matcher_incoming);
     let matcher = host.start_matcher(incoming, stores, &secrets, generation())?;
     // Its own drain: there is no other gateway to go to, so nobody waits for races to end.

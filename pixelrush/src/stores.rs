@@ -4,23 +4,29 @@ use std::sync::Arc;
 
 use engine::redis::Redis;
 use engine::{Engine, Placements};
+use matcher::seats::store::{MemorySeats, RedisSeats};
 use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
 use matcher::store::redis::RedisStore;
-use matcher::{NodeSource, SyncdNode};
+use matcher::{NodeSource, Seats, SyncdNode};
 use rpc::transport::Names;
 
 /// What a matcher works on.
 pub(crate) struct MatcherStores {
     pub(crate) tickets: Arc<dyn TicketStore>,
+    pub(crate) seats: Option<Seats>,
     pub(crate) nodes: NodeSource,
     pub(crate) placements: Option<Arc<dyn Placements>>,
 }
 
 impl MatcherStores {
     /// Of the only matcher there is.
-    pub(crate) fn alone(nodes: Vec<SyncdNode>, limit: usize) -> Self {
+    pub(crate) fn alone(engine: &Engine, nodes: Vec<SyncdNode>, limit: usize) -> Self {
         Self {
+            seats: engine.seats.clone().map(|ledger| Seats {
+                store: Arc::new(MemorySeats::new()),
+                ledger,
+            }),
             tickets: Arc::new(MemoryStore::new(limit)),
             nodes: NodeSource::Static(nodes),
             placements: None,
@@ -30,6 +36,10 @@ impl MatcherStores {
     /// Of one among others.
     pub(crate) fn shared(engine: &Engine, redis: Redis, names: &Names, limit: usize) -> Self {
         Self {
+            seats: engine.seats.clone().map(|ledger| Seats {
+                store: Arc::new(RedisSeats::new(redis.clone())),
+                ledger,
+            }),
             tickets: Arc::new(RedisStore::new(redis, limit)),
             nodes: NodeSource::Leases {
                 leases: engine.leases.clone(),

@@ -186,8 +186,9 @@ export class Lobby extends EventTarget {
       if (!this.race?.result) this.#fail(this.race ? WORDS.gone : `The race cannot be joined: ${error.message}`);
     } else if (error.re === 'room.watch' && wait == null) {
       this.#fail(`The race cannot be watched: ${error.message}`);
-    } else if (error.re !== 'hello') {
-      // What is wrong with a hello the client mends, or the close that follows says it.
+    } else if (error.re !== 'hello' && !error.re?.startsWith('event.')) {
+      // What is wrong with a hello the client mends, or the close that follows says it; what is
+      // refused of events their panel says.
       this.error = error.message;
     }
   }

@@ -2,6 +2,8 @@
 
 import { Client, loginGuest } from '../sdk/index.js';
 import { deviceId, rememberedName, rememberName, rememberPlaying, wasPlaying } from './device.js';
+import { Events } from './events.js';
+import { EventsPanel } from './events_panel.js';
 import { Controls, Pump } from './input.js';
 import { Lobby } from './lobby.js';
 import { Renderer } from './render.js';
@@ -20,6 +22,8 @@ const device = deviceId(query.get('player') ?? '');
 const screens = new Screens();
 const client = new Client({ addresses: addresses(), login, client: CLIENT });
 const lobby = new Lobby(client, query.get('mode') ?? 'race');
+const events = new Events(client);
+const panel = new EventsPanel(screens.events, (what, event) => events.ask(what, event));
 const renderer = new Renderer(screens.canvas);
 const controls = new Controls(window, screens.touch);
 const pump = new Pump(client, controls);
@@ -31,10 +35,11 @@ let pumping = '';
 wireButtons();
 wireConnection();
 lobby.addEventListener('change', showLobby);
+events.addEventListener('change', showEvents);
 client.on('snapshot', ({ queued }) => pump.handleQueued(queued));
 window.setInterval(showText, TEXT_EVERY);
 requestAnimationFrame(drawFrame);
-exposeState({ client, lobby, connection });
+exposeState({ client, lobby, events, connection });
 start();
 
 function start() {
@@ -74,6 +79,12 @@ function wireButtons() {
   });
   screens.leaveQueue.addEventListener('click', () => lobby.leaveQueue());
   screens.leaveRace.addEventListener('click', () => lobby.leave());
+  screens.showEvents.addEventListener('click', () => {
+    if (screens.name.value.trim() !== '') rememberName(screens.name.value.trim());
+    screens.events.hidden = false;
+    client.watchEvents();
+    void client.start();
+  });
   screens.again.addEventListener('click', () => {
     lobby.enter();
     void client.start();
@@ -122,7 +133,13 @@ function showLobby() {
   else pump.stop();
 }
 
+function showEvents() {
+  if (!screens.events.hidden) panel.show(events.shown, events.isKnown);
+}
+
 function showText() {
+  // Opening and reservations count down.
+  if (lobby.stage === 'lobby') showEvents();
   screens.showLink(client.state, client.rtt);
   if (lobby.stage === 'race' && lobby.race) screens.showRace(lobby.race);
 }

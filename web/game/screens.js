@@ -39,6 +39,8 @@ export class Screens {
     this.leaveQueue = element('leave-queue');
     this.leaveRace = element('leave-race');
     this.again = element('again');
+    this.showEvents = element('show-events');
+    this.events = element('event-list');
     this.touch = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-drive]'));
   }
 

@@ -14,11 +14,12 @@
  * - `connection`: state, address, rtt and clockOffset in ms, how often it was lost and restored,
  *   the last freeze in ms
  * - `events`: how often each event of the client and of the server's channels was told
+ * - `seats`: the events with a limited number of seats, as their panel shows them
  * - `error`: what the player is told, or ''
  */
 
-/** @param {{client: import("../sdk/client.js").Client, lobby: import("./lobby.js").Lobby, connection: object}} page */
-export function exposeState({ client, lobby, connection }) {
+/** @param {{client: import("../sdk/client.js").Client, lobby: import("./lobby.js").Lobby, events: import("./events.js").Events, connection: object}} page */
+export function exposeState({ client, lobby, events, connection }) {
   const state = () => {
     const { race } = lobby;
     return structuredClone({
@@ -31,6 +32,7 @@ export function exposeState({ client, lobby, connection }) {
       laps: race?.laps ?? 0,
       clock: race?.clock ?? 0,
       result: race?.result ?? null,
+      seats: events.shown,
       connection: {
         ...connection,
         state: client.state,

@@ -49,6 +49,8 @@ export class Client {
   #run = 0;
   /** @type {{mode: string, options: object} | null} the queue that the player wants to be in */
   #queue = null;
+  /** Whether the player wants to know of events. */
+  #events = false;
   /** @type {string | null} a room asked for before there is a session */
   #room = null;
   /** @type {{room: string, delayMs?: number} | null} what is watched in place of a room of one's own */
@@ -158,6 +160,29 @@ export class Client {
     this.#queue = null;
     this.#session?.leaveQueue();
     this.#drive();
+  }
+
+  /**
+   * Asks which events with a limited number of seats there are, and to be told how they stand, now
+   * and after every reconnect.
+   */
+  watchEvents() {
+    this.#events = true;
+    this.#session?.listEvents();
+    this.#drive();
+  }
+
+  /**
+   * Asks for a seat of an event, to keep it for good, or gives it back. What was asked and not
+   * answered before a connection was lost may be asked again: `eventSeat` follows each reconnect.
+   * @param {"reserve" | "confirm" | "release"} what
+   * @param {string} event
+   * @returns {boolean} whether it went out
+   */
+  askOfEvent(what, event) {
+    const sent = this.#session?.askOfEvent(what, event) ?? false;
+    this.#drive();
+    return sent;
   }
 
   /**
@@ -357,6 +382,7 @@ export class Client {
   #handleChannel({ channel, recovered, state }) {
     if (channel === 'match') {
       this.#rejoinQueue(state);
+      if (this.#events) this.#session?.listEvents();
     } else if (state?.schema) {
       this.#decoder = new SnapshotDecoder(state.schema);
     } else if (recovered) {

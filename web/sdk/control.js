@@ -42,6 +42,27 @@ export const SUBPROTOCOL = 'pixelrush.v1';
  * @property {number} [estimate_ms] how much longer it takes
  * @property {[number, number]} [party] members present and wanted
  *
+ * @typedef {object} EventInfo an event with a limited number of seats
+ * @property {string} event its name, for programs
+ * @property {string} title
+ * @property {number} opens_at_ms milliseconds since 1970
+ * @property {number} closes_at_ms
+ * @property {number} seats
+ * @property {number} [free] how many can be reserved now; absent: it is told in a moment
+ * @property {number} [version] of that count: the greater one is newer
+ *
+ * @typedef {object} EventCounts
+ * @property {string} event
+ * @property {number} version
+ * @property {number} seats
+ * @property {number} free
+ *
+ * @typedef {object} EventSeat how the player stands in an event
+ * @property {string} event
+ * @property {"none" | "reserved" | "confirming" | "confirmed"} state
+ * @property {number} [seat] the seat's number
+ * @property {number} [left_ms] how much longer it is reserved
+ *
  * @typedef {object} Refusal
  * @property {string} code stable, for programs
  * @property {string} message for people
@@ -136,6 +157,23 @@ export function roomUnwatchMessage() {
   return JSON.stringify({ t: 'room.unwatch' });
 }
 
+/**
+ * Asks which events with a limited number of seats there are, and to be told how they stand.
+ * @param {Record<string, number>} [have] the newest version that was seen of each event's count
+ */
+export function eventListMessage(have) {
+  return JSON.stringify({ t: 'event.list', have: have && Object.keys(have).length > 0 ? have : undefined });
+}
+
+/**
+ * Asks for a seat, to keep it, or gives it back.
+ * @param {"reserve" | "confirm" | "release"} what
+ * @param {string} event
+ */
+export function eventMessage(what, event) {
+  return JSON.stringify({ t: `event.${what}`, event });
+}
+
 /** What each type must have, with a test for each field; a name that ends in `?` may be absent. */
 const SHAPES = {
   welcome: {
@@ -147,6 +185,9 @@ const SHAPES = {
   'channel.lost': { ch: isChannel, reason: isText },
   'channel.closed': { ch: isChannel, reason: isText },
   'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair },
+  'event.list': { events: isEvents, server_time_ms: isLong },
+  'event.counts': { event: isText, version: isLong, seats: isCount, free: isCount },
+  'event.seat': { event: isText, state: isSeatState, 'seat?': isCount, 'left_ms?': isLong },
   goaway: { reason: isText, within_ms: isCount },
   error: { code: isText, message: isText, 're?': isText, 'field?': isText, 'retry_after_ms?': isLong },
 };
@@ -160,15 +201,22 @@ export function parseServerMessage(text) {
   const message = parseObject(text);
   if (typeof message.t !== 'string') throw new ControlError('a message has no string "t"');
   if (!Object.hasOwn(SHAPES, message.t)) return null;
-  for (const [name, fits] of Object.entries(SHAPES[message.t])) {
+  const wrong = faultOf(message, SHAPES[message.t]);
+  if (wrong) throw new ControlError(`${message.t}.${wrong}`);
+  return message;
+}
+
+/** What is wrong with an object of this shape, or `null`. */
+function faultOf(object, shape) {
+  for (const [name, fits] of Object.entries(shape)) {
     const optional = name.endsWith('?');
     const field = optional ? name.slice(0, -1) : name;
-    const absent = message[field] === undefined || message[field] === null;
-    if (absent ? !optional : !fits(message[field])) {
-      throw new ControlError(`${message.t}.${field} is ${absent ? 'missing' : 'not what it should be'}`);
+    const absent = object[field] === undefined || object[field] === null;
+    if (absent ? !optional : !fits(object[field])) {
+      return `${field} is ${absent ? 'missing' : 'not what it should be'}`;
     }
   }
-  return message;
+  return null;
 }
 
 function parseObject(text) {
@@ -203,6 +251,18 @@ function isFlag(value) {
 
 function isPair(value) {
   return Array.isArray(value) && value.length === 2 && value.every(isCount);
+}
+
+function isEvents(value) {
+  const shape = {
+    event: isText, title: isText, opens_at_ms: isLong, closes_at_ms: isLong, seats: isCount,
+    'free?': isCount, 'version?': isLong,
+  };
+  return Array.isArray(value) && value.every((event) => event !== null && typeof event === 'object' && faultOf(event, shape) === null);
+}
+
+function isSeatState(value) {
+  return ['none', 'reserved', 'confirming', 'confirmed'].includes(value);
 }
 
 function isChannel(value) {

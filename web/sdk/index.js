@@ -7,6 +7,8 @@ export { CloseCode, Retry } from './close.js';
 export { DEFAULTS } from './config.js';
 export {
   ControlError,
+  eventListMessage,
+  eventMessage,
   helloMessage,
   parseServerMessage,
   queueJoinMessage,

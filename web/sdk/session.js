@@ -9,9 +9,10 @@ import { Backoff } from './backoff.js';
 import { CloseCode, Retry } from './close.js';
 import { DEFAULTS, firstPaces, paces } from './config.js';
 import {
-  helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
+  eventListMessage, eventMessage, helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
   roomLeaveMessage, roomSayMessage, roomUnwatchMessage, roomWatchMessage,
 } from './control.js';
+import { Counts } from './counts.js';
 import { Cursor } from './cursor.js';
 import { decodeFrame, encodeFrame } from './frame.js';
 import { Leaving } from './leaving.js';
@@ -39,6 +40,7 @@ export class Session {
   /** @type {string | null} */
   #resume = null;
   #room;
+  #counts = new Counts();
   #leaving = new Leaving();
   /** @type {Link | null} */
   #link = null;
@@ -219,6 +221,24 @@ export class Session {
   }
 
   /**
+   * Asks which events there are, and to be told how they stand while this connection lasts.
+   * @returns {boolean} whether it went out
+   */
+  listEvents() {
+    return this.#say(eventListMessage(this.#counts.have));
+  }
+
+  /**
+   * Asks for a seat, to keep it, or gives it back. Each may be said again without harm.
+   * @param {"reserve" | "confirm" | "release"} what
+   * @param {string} event
+   * @returns {boolean} whether it went out
+   */
+  askOfEvent(what, event) {
+    return this.#say(eventMessage(what, event));
+  }
+
+  /**
    * Enters a room, now and after every reconnect until it is left or over.
    * @param {string} ticket out of `match.found`
    */
@@ -350,6 +370,15 @@ export class Session {
       case 'queue.state':
         this.#leaving.handleQueued();
         this.#tell('queueState', { state: message });
+        break;
+      case 'event.list':
+        this.#tell('eventsListed', { events: this.#counts.keepNewer(message.events), serverTimeMs: message.server_time_ms });
+        break;
+      case 'event.counts':
+        if (this.#counts.isNewer(message.event, message.version)) this.#tell('eventCounts', { counts: message });
+        break;
+      case 'event.seat':
+        this.#tell('eventSeat', { seat: message });
         break;
       case 'goaway':
         // The close that follows says when; a room is not left before it has to be.

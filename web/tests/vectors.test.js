@@ -14,7 +14,7 @@ import {
   decodeFrame,
   encodeFrame,
   FrameError,
-  helloMessage,
+  eventListMessage, eventMessage, helloMessage,
   InputWindow,
   Link,
   parseServerMessage,
@@ -89,6 +89,10 @@ test('control messages that a client writes are those that the server reads', ()
     'room.say': ({ data, to }) => roomSayMessage(data, to),
     'room.watch': ({ room, delay_ms: delayMs }) => roomWatchMessage(room, delayMs),
     'room.unwatch': roomUnwatchMessage,
+    'event.list': ({ have }) => eventListMessage(have),
+    'event.reserve': ({ event }) => eventMessage('reserve', event),
+    'event.confirm': ({ event }) => eventMessage('confirm', event),
+    'event.release': ({ event }) => eventMessage('release', event),
   };
   const read = vectors.client_messages.filter(({ message }) => message);
   assert.ok(read.length > 0);

@@ -19,16 +19,22 @@ pub(crate) fn test() -> Result<(), Failed> {
     let shots = root().join("target/browser");
     std::fs::create_dir_all(&shots)
         .map_err(|error| Failed(format!("cannot make {}: {error}", shots.display())))?;
-    let outcome = command("node", &["--test", "browser/race.mjs"])
-        .inside("web/tests")
-        .env("PATH", &path)
-        .env("PIXELRUSH_URL", &server.url)
-        .env("PIXELRUSH_SHOTS", &shots)
-        .env("PIXELRUSH_CHROMIUM", install::browser()?)
-        .run();
+    let outcome = command(
+        "node",
+        &["--test", "browser/events.mjs", "browser/race.mjs"],
+    )
+    .inside("web/tests")
+    .env("PATH", &path)
+    .env("PIXELRUSH_URL", &server.url)
+    .env("PIXELRUSH_SHOTS", &shots)
+    .env("PIXELRUSH_CHROMIUM", install::browser()?)
+    .run();
     server.stop();
     outcome
 }
+
+/// What `browser/events.mjs` buys a seat of.
+const EVENTS: &str = r#"{ browser = { title = "Browser night", seats = 1, hold = "1m", opens_at = "2020-01-01T00:00:00Z", closes_at = "2090-01-01T00:00:00Z" } }"#;
 
 struct Server {
     child: Child,
@@ -42,6 +48,7 @@ impl Server {
         let mut child = command(&binary.to_string_lossy(), &[])
             .env("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0")
             .env("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("PIXELRUSH_MATCHER__EVENTS", EVENTS)
             .spawn()?;
         let output = child
             .stdout

@@ -196,7 +196,11 @@ impl Recorder {
                     },
                 );
             }
-            SessionEvent::GoAway(_) | SessionEvent::InputsGivenUp(_) => {}
+            SessionEvent::GoAway(_)
+            | SessionEvent::InputsGivenUp(_)
+            | SessionEvent::EventsListed(_)
+            | SessionEvent::EventCounts(_)
+            | SessionEvent::EventSeat(_) => {}
         }
     }
 

@@ -148,6 +148,10 @@ impl Live {
             }
             ClientMessage::QueueJoin(_) => self.to_matcher("queue.join", text),
             ClientMessage::QueueLeave(_) => self.to_matcher("queue.leave", text),
+            ClientMessage::EventList(_)
+            | ClientMessage::EventReserve(_)
+            | ClientMessage::EventConfirm(_)
+            | ClientMessage::EventRelease(_) => self.to_matcher(message.kind(), text),
             // The caller has answered these.
             ClientMessage::Hello(_) | ClientMessage::RoomUnwatch(_) => Ok(()),
         }

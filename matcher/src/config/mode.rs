@@ -77,6 +77,8 @@ names! {
     ModeName, ModeNameError, "a mode";
     /// Name of a region.
     Region, RegionNameError, "a region";
+    /// Name of an event with a limited number of seats.
+    EventName, EventNameError, "an event";
 }
 
 /// A mode: a way to play, with a queue of its own. Its [`ModeOptions`] fit together.

@@ -14,6 +14,7 @@ use super::Desk;
 use super::ask::Away;
 use super::party::{PartyWish, mismatch};
 use super::player::{Activity, Player, Queued, Unsettled, Wish};
+use super::seating::is_of_events;
 use crate::config::{Config, Mode, ModeName, Region};
 use crate::event::Leaving;
 use crate::store::{Added, Found, Gather, Gathered, Removed, Standing};
@@ -55,6 +56,9 @@ impl Desk {
                 self.abandon_match(id).await;
                 Ok(())
             }
+            Ok(message) if is_of_events(&message) => {
+                self.event_message(id, (stream, session), &message)
+            }
             Ok(other) => Err(ErrorMessage::new(
                 ErrorCode::OutOfOrder,
                 "this message is not for the matchmaker",
@@ -75,6 +79,7 @@ impl Desk {
     fn put_off(&mut self, stream: StreamId, session: SessionId, text: &str) {
         let error = match ClientMessage::parse(text) {
             Ok(ClientMessage::QueueJoin(_)) => out_of_reach().re("queue.join"),
+            Ok(message) if is_of_events(&message) => out_of_reach().re(message.kind()),
             Ok(_) => return,
             Err(error) => error,
         };

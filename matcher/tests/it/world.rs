@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
+use engine::sqlite::SqliteSeats;
 use engine::{Leases, Placements};
 use pixelrush_matcher::config::{Mode, ModeName, ModeOptions};
+use pixelrush_matcher::seats::store::MemorySeats;
 use pixelrush_matcher::store::{MemoryStore, TicketStore};
-use pixelrush_matcher::{Config, Dependencies, Matcher, NodeSource, ServeError, SyncdNode, build};
+use pixelrush_matcher::{
+    Config, Dependencies, Matcher, NodeSource, Seats, ServeError, SyncdNode, build,
+};
 use protocol::id::Generation;
 use rpc::token::Signer;
 use rpc::transport::{Endpoint, Incoming, MemoryConnector, memory};
@@ -32,6 +36,7 @@ pub(crate) struct World {
     pub(crate) way: Arc<FlakyStore>,
     shared: Arc<dyn TicketStore>,
     placements: Option<Arc<dyn Placements>>,
+    seats: (Arc<MemorySeats>, Arc<SqliteSeats>),
     nodes: NodeSource,
     connector: MemoryConnector,
 }
@@ -107,9 +112,14 @@ impl World {
         };
         let (config, receiver) = watch::channel(Arc::new(plan.config));
         let drain = Drain::new();
+        let seats = (
+            Arc::new(MemorySeats::new()),
+            Arc::new(SqliteSeats::in_memory().unwrap()),
+        );
         let signer = Signer::new(&[7; 32]).unwrap();
         let dependencies = Dependencies {
             store: way.clone(),
+            seats: Some(of_seats(&seats)),
             nodes: nodes.clone(),
             placements: plan.placements.clone(),
             signer: signer.clone(),
@@ -131,6 +141,7 @@ impl World {
             way,
             shared,
             placements: plan.placements,
+            seats,
             nodes,
             connector,
         }
@@ -145,6 +156,7 @@ impl World {
         let drain = Drain::new();
         let dependencies = Dependencies {
             store: way.clone(),
+            seats: Some(of_seats(&self.seats)),
             nodes: self.nodes.clone(),
             placements: self.placements.clone(),
             signer: self.signer.clone(),
@@ -186,6 +198,13 @@ impl Other {
         self.drain.begin();
         let ended = timeout(Duration::from_secs(60), self.running).await;
         ended.unwrap().unwrap().unwrap();
+    }
+}
+
+fn of_seats((store, ledger): &(Arc<MemorySeats>, Arc<SqliteSeats>)) -> Seats {
+    Seats {
+        store: store.clone(),
+        ledger: ledger.clone(),
     }
 }
 

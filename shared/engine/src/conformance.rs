@@ -6,4 +6,5 @@ pub mod journals;
 pub mod leases;
 pub mod placements;
 pub mod results;
+pub mod seats;
 pub mod tapes;

@@ -10,6 +10,7 @@
 //! - [`journals`]: what a node has written before others may see what follows from it
 //! - [`tapes`]: what a room's game took in, to be run again
 //! - [`results`]: how a match ended, once
+//! - [`seats`]: who has which seat of an event, for good
 //! - [`memory`], [`sqlite`]: the embedded implementations
 //! - [`redis`]: the implementation that several processes share
 //! - [`postgres`]: what must last, for several processes
@@ -29,6 +30,7 @@ pub mod placements;
 pub mod postgres;
 pub mod redis;
 pub mod results;
+pub mod seats;
 pub mod sqlite;
 pub mod tapes;
 
@@ -42,11 +44,15 @@ pub use journals::{Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Writte
 pub use leases::{Incarnation, Leases, Load, NodeKind, NodeRecord};
 pub use placements::{Placement, Placements};
 pub use results::{MatchResult, Recorded, Results, Standing};
+pub use seats::{Booked, Booking, SeatLedger};
 pub use tapes::{Segment, Tapes};
 
 /// What the traits' methods return: services hold `Arc<dyn …>`, and an `async fn` in a trait
 /// cannot be called through `dyn`. One small allocation a call, on paths that are not hot.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The database's file in `data_dir`.
+const DATABASE: &str = "pixelrush.db";
 
 /// Every store, behind handles. Clones are the same stores.
 #[derive(Clone)]
@@ -64,6 +70,8 @@ pub struct Engine {
     pub is_shared: bool,
     /// How matches ended.
     pub results: Arc<dyn Results>,
+    /// Who has which seat of an event; none where nothing lasts that all matchers share.
+    pub seats: Option<Arc<dyn SeatLedger>>,
     /// Where the shared stores are, for stores of the services' own; none on the embedded engine.
     pub redis: Option<redis::Redis>,
     /// The database, if there is one, for operators.
@@ -78,9 +86,14 @@ impl Engine {
     /// # Errors
     /// The database cannot be opened, or a newer release has written it.
     pub fn embedded(data_dir: Option<&Path>) -> Result<Self, EngineError> {
-        let results = match data_dir {
-            Some(folder) => sqlite::SqliteResults::open(&folder.join("pixelrush.db"))?,
+        let file = data_dir.map(|folder| folder.join(DATABASE));
+        let results = match &file {
+            Some(file) => sqlite::SqliteResults::open(file)?,
             None => sqlite::SqliteResults::in_memory()?,
+        };
+        let seats = match &file {
+            Some(file) => sqlite::SqliteSeats::open(file)?,
+            None => sqlite::SqliteSeats::in_memory()?,
         };
         Ok(Self {
             leases: Arc::new(memory::MemoryLeases::new()),
@@ -89,6 +102,7 @@ impl Engine {
             tapes: Arc::new(memory::MemoryTapes::new()),
             is_shared: false,
             results: Arc::new(results),
+            seats: Some(Arc::new(seats)),
             redis: None,
             postgres: None,
         })
@@ -109,6 +123,7 @@ impl Engine {
             tapes: Arc::new(redis::RedisTapes::new(redis.clone())),
             is_shared: true,
             results: Arc::new(redis::RedisResults::new(redis.clone())),
+            seats: None,
             redis: Some(redis),
             postgres: None,
         })
@@ -128,5 +143,16 @@ impl Engine {
             postgres: Some(pool),
             ..self
         })
+    }
+
+    /// This engine with the ledger of seats in `pixelrush.db` under `data_dir`: for matchers that
+    /// share a local disk. Redis keeps none: what it confirms can be lost with a primary.
+    ///
+    /// # Errors
+    /// The database cannot be opened, or a newer release has written it.
+    pub fn with_seats_in(mut self, data_dir: &Path) -> Result<Self, EngineError> {
+        let seats = sqlite::SqliteSeats::open(&data_dir.join(DATABASE))?;
+        self.seats = Some(Arc::new(seats));
+        Ok(self)
     }
 }

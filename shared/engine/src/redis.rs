@@ -26,6 +26,7 @@ mod layout;
 mod link;
 mod run;
 mod script;
+mod subscription;
 
 mod journals;
 mod leases;
@@ -42,4 +43,5 @@ pub use placements::RedisPlacements;
 pub use results::RedisResults;
 pub use run::{CONNECT, Redis};
 pub use script::{Call, Script};
+pub use subscription::Heard;
 pub use tapes::RedisTapes;

@@ -5,6 +5,7 @@
 
 mod results;
 mod schema;
+mod seats;
 
 use std::error::Error;
 use std::path::Path;
@@ -15,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::{Mutex, Semaphore};
 
 pub use results::SqliteResults;
+pub use seats::SqliteSeats;
 
 use crate::EngineError;
 

@@ -5,6 +5,7 @@
 //! it, and ignored by a client.
 
 mod error;
+mod event;
 mod say;
 mod watch;
 
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
 
 pub use error::{ErrorCode, ErrorMessage};
+pub use event::{EventCounts, EventInfo, EventList, EventRef, EventSeat, EventsListed, SeatState};
 pub use say::{Data, DataError, MAX_DATA, MAX_DATA_DEPTH, RoomSay};
 pub use watch::{RoomUnwatch, RoomWatch};
 
@@ -47,6 +49,18 @@ pub enum ClientMessage {
     /// Watch no more.
     #[serde(rename = "room.unwatch")]
     RoomUnwatch(RoomUnwatch),
+    /// Which events with a limited number of seats there are, and how they stand from now on.
+    #[serde(rename = "event.list")]
+    EventList(EventList),
+    /// Get a seat, for a moment.
+    #[serde(rename = "event.reserve")]
+    EventReserve(EventRef),
+    /// Keep it for good.
+    #[serde(rename = "event.confirm")]
+    EventConfirm(EventRef),
+    /// Give it back.
+    #[serde(rename = "event.release")]
+    EventRelease(EventRef),
 }
 
 /// Body of `hello`.
@@ -157,6 +171,16 @@ pub enum ServerMessage {
     /// How the queue stands, about once a second while in it. Not reliable.
     #[serde(rename = "queue.state")]
     QueueState(QueueState),
+    /// Answer to `event.list`.
+    #[serde(rename = "event.list")]
+    EventsListed(EventsListed),
+    /// How many seats of an event are free now. Not reliable.
+    #[serde(rename = "event.counts")]
+    EventCounts(EventCounts),
+    /// How the player stands in an event. After `event.list` one comes for each event that is open;
+    /// otherwise in answer to what the player asks.
+    #[serde(rename = "event.seat")]
+    EventSeat(EventSeat),
     /// This node is going away: connect elsewhere within the time given.
     #[serde(rename = "goaway")]
     GoAway(GoAway),
@@ -256,7 +280,7 @@ pub struct GoAway {
 
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 8] = [
+    pub const TYPES: [&str; 12] = [
         "hello",
         "queue.join",
         "queue.leave",
@@ -265,6 +289,10 @@ impl ClientMessage {
         "room.say",
         "room.watch",
         "room.unwatch",
+        "event.list",
+        "event.reserve",
+        "event.confirm",
+        "event.release",
     ];
 
     /// Parses a text frame.
@@ -282,6 +310,10 @@ impl ClientMessage {
             "room.say" => body(text, &kind).map(Self::RoomSay),
             "room.watch" => body(text, &kind).map(Self::RoomWatch),
             "room.unwatch" => body(text, &kind).map(Self::RoomUnwatch),
+            "event.list" => body(text, &kind).map(Self::EventList),
+            "event.reserve" => body(text, &kind).map(Self::EventReserve),
+            "event.confirm" => body(text, &kind).map(Self::EventConfirm),
+            "event.release" => body(text, &kind).map(Self::EventRelease),
             unknown => Err(ErrorMessage::new(
                 ErrorCode::UnknownType,
                 format!(
@@ -305,6 +337,10 @@ impl ClientMessage {
             Self::RoomSay(_) => "room.say",
             Self::RoomWatch(_) => "room.watch",
             Self::RoomUnwatch(_) => "room.unwatch",
+            Self::EventList(_) => "event.list",
+            Self::EventReserve(_) => "event.reserve",
+            Self::EventConfirm(_) => "event.confirm",
+            Self::EventRelease(_) => "event.release",
         }
     }
 
@@ -320,12 +356,15 @@ impl ServerMessage {
     /// # Errors
     /// If the text is not a message, or one of a known type with wrong fields.
     pub fn parse(text: &str) -> Result<Option<Self>, ErrorMessage> {
-        const TYPES: [&str; 7] = [
+        const TYPES: [&str; 10] = [
             "welcome",
             "channel",
             "channel.lost",
             "channel.closed",
             "queue.state",
+            "event.list",
+            "event.counts",
+            "event.seat",
             "goaway",
             "error",
         ];
@@ -340,6 +379,9 @@ impl ServerMessage {
             "channel.lost" => Self::ChannelLost(body(text, &kind)?),
             "channel.closed" => Self::ChannelClosed(body(text, &kind)?),
             "queue.state" => Self::QueueState(body(text, &kind)?),
+            "event.list" => Self::EventsListed(body(text, &kind)?),
+            "event.counts" => Self::EventCounts(body(text, &kind)?),
+            "event.seat" => Self::EventSeat(body(text, &kind)?),
             "goaway" => Self::GoAway(body(text, &kind)?),
             _ => Self::Error(body(text, &kind)?),
         }))

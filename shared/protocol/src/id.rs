@@ -176,6 +176,8 @@ counters! {
     Tick(u32);
     /// Number of one input step of one player in one room. The first is 1; 0 means "none yet".
     InputSeq(u32);
+    /// Number of a seat of an event, from 1.
+    SeatNumber(u32);
 }
 
 /// A log of events from an origin to one player.

@@ -28,6 +28,7 @@ pub use config::SessionConfig;
 pub use output::{Ended, Output, SessionEvent};
 
 mod config;
+mod counts;
 mod inbound;
 mod leaving;
 mod output;
@@ -72,6 +73,7 @@ pub struct Session {
     room: Option<Wish>,
     room_attached: bool,
     leaving: Leaving,
+    counts: counts::Counts,
     link: Option<Link>,
     cursors: [Cursor; Channel::COUNT],
     inputs: InputWindow,
@@ -107,6 +109,7 @@ impl Session {
             room: None,
             room_attached: false,
             leaving: Leaving::default(),
+            counts: counts::Counts::default(),
             link: None,
             cursors: Channel::ALL.map(Cursor::new),
             inputs,
@@ -234,6 +237,11 @@ impl Session {
                 if let Some(first) = self.leaving.join_queue(live) {
                     self.say(&first);
                 }
+            }
+            // With what this client has seen.
+            ClientMessage::EventList(_) if live => {
+                self.say(&ClientMessage::EventList(self.counts.ask()));
+                return true;
             }
             _ => {}
         }

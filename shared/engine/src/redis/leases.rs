@@ -7,18 +7,12 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use chassis::backoff::Backoff;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use protocol::id::{Generation, NodeId};
-use redis::RedisResult;
-use redis::aio::{PubSubSink, PubSubStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::link::{closed, within};
-use super::script::slot;
 use super::{Redis, Script};
 use crate::leases::{FENCE, Leases, MAX_NODES, NodeKind, NodeRecord};
 use crate::{BoxFuture, EngineError};
@@ -33,12 +27,6 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How often it looks at most, however much changes.
 const REST: Duration = Duration::from_millis(50);
-
-/// How often the subscription is asked whether it lives.
-const PING: Duration = Duration::from_secs(5);
-
-/// Waits between attempts to subscribe.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Leases in Redis.
 pub struct RedisLeases {
@@ -175,7 +163,10 @@ async fn keep_all(redis: Redis, lists: [watch::Sender<List>; NodeKind::ALL.len()
     let nudge = watch::Sender::new(());
     let keeping = NodeKind::ALL.into_iter().zip(lists);
     let keeping = keeping.map(|(kind, list)| keep(&redis, kind, list, nudge.subscribe()));
-    tokio::join!(listen(&redis, &nudge), join_all(keeping));
+    // Whenever something is said to have changed, and whenever that may have been missed.
+    let channel = channel(&redis);
+    let listening = redis.hear(&channel, |_| nudge.send_replace(()));
+    tokio::join!(listening, join_all(keeping));
 }
 
 /// Keeps a kind's list up to date.
@@ -211,60 +202,6 @@ async fn keep(
             () = sleep_until(until) => {}
             _ = nudged.changed() => {}
         }
-    }
-}
-
-/// Nudges whenever something is said to have changed, and whenever it may have been missed.
-async fn listen(redis: &Redis, nudge: &watch::Sender<()>) {
-    let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
-    loop {
-        match subscribe(redis).await {
-            Ok((sink, messages)) => {
-                backoff.reset();
-                nudge.send_replace(());
-                let error = hear(redis, sink, messages, nudge).await;
-                tracing::debug!(%error, "a subscription ended; subscribing again");
-            }
-            Err(error) => tracing::debug!(%error, "cannot subscribe"),
-        }
-        sleep(backoff.next()).await;
-    }
-}
-
-async fn subscribe(redis: &Redis) -> RedisResult<(PubSubSink, PubSubStream)> {
-    let channel = channel(redis);
-    // What is published anywhere in a Cluster is heard everywhere: any of its servers does.
-    let client = redis.client_of(slot(&channel));
-    let client = client.ok_or_else(|| closed("nobody has the hash slot"))?;
-    let mut subscription = within(redis.deadline(), client.get_async_pubsub()).await?;
-    within(redis.deadline(), subscription.subscribe(channel)).await?;
-    Ok(subscription.split())
-}
-
-/// Until the subscription ends or does not answer; says why.
-async fn hear(
-    redis: &Redis,
-    mut sink: PubSubSink,
-    mut messages: PubSubStream,
-    nudge: &watch::Sender<()>,
-) -> redis::RedisError {
-    let hearing = async {
-        while messages.next().await.is_some() {
-            nudge.send_replace(());
-        }
-        closed("the connection was closed")
-    };
-    let asking = async {
-        loop {
-            sleep(PING).await;
-            if let Err(error) = within(redis.deadline(), sink.ping::<redis::Value>()).await {
-                return error;
-            }
-        }
-    };
-    tokio::select! {
-        error = hearing => error,
-        error = asking => error,
     }
 }
 

@@ -175,7 +175,7 @@ fn standing_of_row(row: &Row<'_>) -> rusqlite::Result<Standing> {
     })
 }
 
-fn id<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn id<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: FromStr<Err = protocol::id::ParseIdError>,
 {
@@ -186,7 +186,7 @@ where
 }
 
 /// A value that does not fit its type is not the store's failure: repeating will not help.
-fn read_error(operation: &'static str) -> impl Fn(rusqlite::Error) -> EngineError {
+pub(super) fn read_error(operation: &'static str) -> impl Fn(rusqlite::Error) -> EngineError {
     move |error| match error {
         rusqlite::Error::FromSqlConversionFailure(column, ..)
         | rusqlite::Error::IntegralValueOutOfRange(column, _) => EngineError::Damaged {

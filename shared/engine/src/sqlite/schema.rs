@@ -7,7 +7,10 @@ use crate::EngineError;
 
 /// Each step once, in order; a released step is never edited. A step expands: release N-1 must
 /// be able to go on with what N has written.
-const STEPS: [&str; 1] = [include_str!("0001-results.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("0001-results.sql"),
+    include_str!("0002-seats.sql"),
+];
 
 const OPERATION: &str = "bringing the database's schema up to date";
 
@@ -79,10 +82,7 @@ mod tests {
         let refused = bring_up_to_date(&mut connection);
         assert!(matches!(
             refused,
-            Err(EngineError::SchemaTooNew {
-                found: 99,
-                known: 1
-            })
+            Err(EngineError::SchemaTooNew { found: 99, known }) if known == STEPS.len() as i64
         ));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pixelrush_engine::{Engine, EngineError, MatchResult, Recorded, conformance};
-use protocol::id::{MatchId, PlayerId, RoomId};
+use pixelrush_engine::{Booked, Booking, Engine, EngineError, MatchResult, Recorded, conformance};
+use protocol::id::{MatchId, PlayerId, RoomId, SeatNumber};
 
 fn embedded() -> Engine {
     Engine::embedded(None).expect("an engine in memory")
@@ -50,6 +50,49 @@ async fn results_in_a_file_conform() {
     let folder = tempfile::tempdir().expect("folder");
     let engine = Engine::embedded(Some(folder.path())).expect("an engine on disk");
     conformance::results::all(&*engine.results).await;
+}
+
+#[tokio::test]
+async fn seats_in_memory_conform() {
+    conformance::seats::all(&*embedded().seats.expect("a ledger")).await;
+}
+
+#[tokio::test]
+async fn seats_in_a_file_conform_and_outlive_the_engine() {
+    let folder = tempfile::tempdir().expect("folder");
+    let open = || {
+        let engine = Engine::embedded(Some(folder.path())).expect("an engine on disk");
+        engine.seats.expect("a ledger")
+    };
+    let ledger = open();
+    conformance::seats::all(&*ledger).await;
+    let before = ledger.booked("a", SeatNumber(0), 10).await.expect("read");
+    drop(ledger);
+    let after = open().booked("a", SeatNumber(0), 10).await.expect("read");
+    assert_eq!(after, before);
+    assert!(!after.is_empty());
+}
+
+#[tokio::test]
+async fn two_engines_on_one_file_sell_a_seat_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let open = || Engine::embedded(Some(folder.path())).expect("engine");
+    let [first, second] = [open(), open()].map(|engine| engine.seats.expect("a ledger"));
+    for number in 1..=50 {
+        let booking = |player| Booking {
+            seat: SeatNumber(number),
+            player: PlayerId(player),
+        };
+        let (a, b) = (
+            [booking(1_000 + u64::from(number))],
+            [booking(number.into())],
+        );
+        let (a, b) = tokio::join!(first.book("a", &a, 1), second.book("a", &b, 1));
+        let (a, b) = (a.expect("first"), b.expect("second"));
+        let yours = [a[0], b[0]];
+        let yours = yours.iter().filter(|b| matches!(b, Booked::Yours(_)));
+        assert_eq!(yours.count(), 1, "{a:?} {b:?}");
+    }
 }
 
 #[tokio::test]

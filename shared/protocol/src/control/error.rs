@@ -88,6 +88,18 @@ pub enum ErrorCode {
     WatchForbidden,
     /// As many watch as may.
     WatchFull,
+    /// There is no such event.
+    EventUnknown,
+    /// The event has not opened; `retry_after_ms` says when it does.
+    EventNotOpen,
+    /// The event has closed.
+    EventClosed,
+    /// No seat is free. With `retry_after_ms`, one may come back by then; without, all are sold.
+    EventFull,
+    /// The player has no seat there, or not any more: it was not confirmed in time.
+    SeatLapsed,
+    /// The seat is confirmed, or being confirmed, and cannot be given back.
+    SeatConfirmed,
     /// A service behind the gateway is out of reach; nothing is lost, try again.
     Unavailable,
     /// The server failed.

@@ -37,6 +37,16 @@ impl Session {
                 self.leaving.handle_queued();
                 self.events.push_back(SessionEvent::QueueState(state));
             }
+            ServerMessage::EventsListed(mut listed) => {
+                self.counts.keep_newer(&mut listed);
+                self.events.push_back(SessionEvent::EventsListed(listed));
+            }
+            ServerMessage::EventCounts(counts) => {
+                if self.counts.is_newer(&counts.event, counts.version) {
+                    self.events.push_back(SessionEvent::EventCounts(counts));
+                }
+            }
+            ServerMessage::EventSeat(seat) => self.events.push_back(SessionEvent::EventSeat(seat)),
             // The close that follows says when; a room is not left before it has to be.
             ServerMessage::GoAway(goaway) => self.events.push_back(SessionEvent::GoAway(goaway)),
             ServerMessage::Error(error) => self.handle_error(now, error),

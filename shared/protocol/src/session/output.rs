@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::close::CloseCode;
 use crate::control::{
-    ChannelAttached, ChannelClosed, ChannelLost, ErrorMessage, GoAway, QueueState, Welcome,
+    ChannelAttached, ChannelClosed, ChannelLost, ErrorMessage, EventCounts, EventSeat,
+    EventsListed, GoAway, QueueState, Welcome,
 };
 use crate::frame::{Event, Snapshot};
 use crate::input::InputRange;
@@ -41,6 +42,12 @@ pub enum SessionEvent {
     Snapshot(Snapshot),
     /// How the queue stands.
     QueueState(QueueState),
+    /// Which events there are.
+    EventsListed(EventsListed),
+    /// How many seats of an event are free; never older than what was told before.
+    EventCounts(EventCounts),
+    /// How the player stands in an event.
+    EventSeat(EventSeat),
     /// The connection was lost; the session goes on by itself.
     Lost {
         /// The close code, if there was one.

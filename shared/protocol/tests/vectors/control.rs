@@ -43,6 +43,14 @@ const CLIENT: &[(&str, &str)] = &[
         r#"{"t":"room.watch","room":"rm_00000000000000aa","delay_ms":null}"#,
     ),
     ("watch no more", r#"{"t":"room.unwatch"}"#),
+    ("list events", r#"{"t":"event.list"}"#),
+    (
+        "list events with what was seen",
+        r#"{"t":"event.list","have":{"gala":1798826400000000}}"#,
+    ),
+    ("reserve a seat", r#"{"t":"event.reserve","event":"gala"}"#),
+    ("confirm it", r#"{"t":"event.confirm","event":"gala"}"#),
+    ("give it back", r#"{"t":"event.release","event":"gala"}"#),
     (
         "null is absent",
         r#"{"t":"hello","v":1,"token":null,"resume":"r","instance":"in_0000000000000001","attempt":1}"#,
@@ -66,6 +74,11 @@ const CLIENT: &[(&str, &str)] = &[
     (
         "map's value has the wrong type",
         r#"{"t":"queue.join","mode":"race","regions":{"eu":"near"}}"#,
+    ),
+    ("seat of no event", r#"{"t":"event.reserve"}"#),
+    (
+        "version is negative",
+        r#"{"t":"event.list","have":{"gala":-1}}"#,
     ),
     ("nothing is said", r#"{"t":"room.say","to":2}"#),
     (
@@ -134,6 +147,30 @@ const SERVER: &[(&str, &str)] = &[
     (
         "queue state of a party",
         r#"{"t":"queue.state","mode":"race","waiting_ms":0,"size":1,"party":[1,3]}"#,
+    ),
+    (
+        "events",
+        r#"{"t":"event.list","events":[{"event":"gala","title":"Gala","opens_at_ms":1798826400000,"closes_at_ms":1798833600000,"seats":200,"free":12,"version":1798826400000000},{"event":"next","title":"Next","opens_at_ms":1,"closes_at_ms":2,"seats":1}],"server_time_ms":1798826401000}"#,
+    ),
+    (
+        "event without a title",
+        r#"{"t":"event.list","events":[{"event":"gala","opens_at_ms":1,"closes_at_ms":2,"seats":1}],"server_time_ms":1}"#,
+    ),
+    (
+        "counts of an event",
+        r#"{"t":"event.counts","event":"gala","version":1798826400000123,"seats":200,"free":0}"#,
+    ),
+    (
+        "a seat for a moment",
+        r#"{"t":"event.seat","event":"gala","state":"reserved","seat":7,"left_ms":5000}"#,
+    ),
+    (
+        "no seat",
+        r#"{"t":"event.seat","event":"gala","state":"none"}"#,
+    ),
+    (
+        "a seat in no known state",
+        r#"{"t":"event.seat","event":"gala","state":"sold"}"#,
     ),
     (
         "goaway",
