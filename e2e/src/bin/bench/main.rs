@@ -1,10 +1,10 @@
-//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept]`.
+//! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [seats]`.
 //!
 //! The server, the reference and the generator are processes of their own. What is compared is
 //! the processor time that a server takes for an operation, not how fast it answers: wall time
 //! on a shared machine says more about the neighbours.
 //!
-//! - `memory`, `echo`, `accept`: one measurement each
+//! - `memory`, `echo`, `accept`, `seats`: one measurement each
 //! - `bare`: the reference, an epoll loop with nothing around it
 //! - `server`: starts processes, reads their processor time and memory
 //! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
@@ -25,15 +25,16 @@ mod echo;
 mod memory;
 mod poller;
 mod report;
+mod seats;
 mod server;
 mod session;
 mod wire;
 
 const USAGE: &str = "\
-usage: bench [memory] [echo] [accept] [--rounds N]
+usage: bench [memory] [echo] [accept] [seats] [--rounds N]
 
 Measures the gateway that lies beside this program (build it with --release). Without a name
-all three run. Results are printed, and written to target/bench/results.json.
+memory, echo and accept run. Results are printed, and written to target/bench/results.json.
 ";
 
 /// Rounds of `echo` and `accept`, each on both servers. An odd number has a median of its own.
@@ -50,6 +51,8 @@ enum BenchError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot {what}: {reason}")]
+    Failed { what: &'static str, reason: String },
     #[error("the server answered {what} with {answer:?}")]
     Answer { what: &'static str, answer: String },
 }
@@ -82,6 +85,7 @@ enum Which {
     Memory,
     Echo,
     Accept,
+    Seats,
 }
 
 fn main() -> ExitCode {
@@ -120,6 +124,7 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
             "memory" => which.push(Which::Memory),
             "echo" => which.push(Which::Echo),
             "accept" => which.push(Which::Accept),
+            "seats" => which.push(Which::Seats),
             "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
             _ => return None,
         }
@@ -144,6 +149,7 @@ fn measure(which: &[Which], rounds: usize) -> Result<(), BenchError> {
             Which::Memory => report.memory(&memory::measure(&launcher)?),
             Which::Echo => report.echo(&echo::measure(&launcher, rounds)?),
             Which::Accept => report.accept(&accept::measure(&launcher, rounds)?),
+            Which::Seats => report.seats(&seats::measure(&launcher, rounds)?),
         }
     }
     let path = launcher.folder().join("results.json");

@@ -82,6 +82,13 @@ impl Cores {
     }
 }
 
+impl Cores {
+    /// Lets this thread, and those that it starts, run on every core.
+    pub(crate) fn unpin(&self) -> io::Result<()> {
+        Ok(sched_setaffinity(None, &self.all)?)
+    }
+}
+
 impl Launcher {
     /// Finds the programs beside this one.
     pub(crate) fn new(cores: Cores) -> io::Result<Self> {
@@ -151,6 +158,23 @@ impl Launcher {
             signer,
             _behind: [matcher, syncd],
         })
+    }
+
+    /// Starts a matcher on a Redis, on every core.
+    pub(crate) fn matcher(
+        &self,
+        redis: &str,
+        settings: &[(&str, String)],
+    ) -> Result<Process, BenchError> {
+        let key = self.folder.join("signing.key").display().to_string();
+        let mut environment = vec![
+            ("PIXELRUSH_SECRETS__SIGNING_KEY_FILE", key),
+            ("PIXELRUSH_ENGINE__REDIS__URLS", format!("[{redis:?}]")),
+            ("PIXELRUSH_MATCHER__LISTEN", "127.0.0.1:0".to_owned()),
+            ("PIXELRUSH_LOG", "warn".to_owned()),
+        ];
+        environment.extend(settings.iter().cloned());
+        self.on(&self.cores.all, "pixelrush", "matcher", &environment)
     }
 
     /// A child runs where the thread that starts it does.
