@@ -1,11 +1,12 @@
 //! Measures what `docs/BENCHMARKS.md` states: `cargo xtask bench [memory] [echo] [accept] [pool]
-//! [matching] [million]`.
+//! [matching] [million] [seats]`.
 //!
 //! The server, the reference and the generator are processes of their own. What is compared is
 //! the processor time that a server takes for an operation, not how fast it answers: wall time
 //! on a shared machine says more about the neighbours.
 //!
-//! - `memory`, `echo`, `accept`, `pool`: one measurement each; `matching`: two, of a matcher on Redis
+//! - `memory`, `echo`, `accept`, `pool`, `seats`: one measurement each; `matching`: two, of a matcher
+//!   on Redis
 //! - `bare`: the reference, an epoll loop with nothing around it
 //! - `server`: starts processes, reads their processor time and memory
 //! - `session`: a logged-in client; `wire`: frames and handshakes by hand; `poller`: epoll
@@ -28,12 +29,13 @@ mod memory;
 mod poller;
 mod pool;
 mod report;
+mod seats;
 mod server;
 mod session;
 mod wire;
 
 const USAGE: &str = "\
-usage: bench [memory] [echo] [accept] [pool] [matching] [million] [--rounds N] [--rate N]
+usage: bench [memory] [echo] [accept] [pool] [matching] [million] [seats] [--rounds N] [--rate N]
 
 Measures the server that lies beside this program (build it with --release), and the pool of
 connections to Postgres, which it starts. Without a name memory, echo, accept and pool run; matching
@@ -100,6 +102,7 @@ enum Which {
     Pool,
     Matching,
     Million,
+    Seats,
 }
 
 fn main() -> ExitCode {
@@ -146,6 +149,7 @@ fn parse(arguments: &[String]) -> Option<Wanted> {
             "matching" => which.push(Which::Matching),
             "million" => which.push(Which::Million),
             "--rate" => rate = words.next()?.parse().ok().filter(|&rate| rate > 0)?,
+            "seats" => which.push(Which::Seats),
             "--rounds" => rounds = words.next()?.parse().ok().filter(|&rounds| rounds > 0)?,
             _ => return None,
         }
@@ -177,6 +181,7 @@ fn measure(which: &[Which], rounds: usize, rate: u64) -> Result<(), BenchError> 
             Which::Pool => report.pool(&launcher.on_all_cores(pool::measure)?),
             Which::Matching => report.matching(&matching::measure(&launcher, rate)?),
             Which::Million => report.million(&matching::million(&launcher)?),
+            Which::Seats => report.seats(&seats::measure(&launcher, rounds)?),
         }
     }
     let path = launcher.folder().join("results.json");

@@ -11,6 +11,7 @@ use crate::accept::Accepts;
 use crate::matching::{Matching, Million};
 use crate::memory::Run;
 use crate::pool::{Measured, Waits};
+use crate::seats::Round;
 use crate::server::{Launcher, Memory};
 use crate::{Pair, Sample};
 
@@ -20,6 +21,7 @@ const ECHO_RATIO: f64 = 1.25;
 const ACCEPT_MICROS: f64 = 40.0;
 const SETTLED_MILLIS: f64 = 100.0;
 const FAIRNESS: f64 = 2.0;
+const SEATS_RATIO: f64 = 1.5;
 
 /// Prints results and keeps them.
 #[derive(Debug)]
@@ -236,6 +238,49 @@ impl Report {
                 "redis_bytes": one.redis_bytes,
             }),
         );
+    }
+
+    pub(crate) fn seats(&mut self, rounds: &[Round]) {
+        println!(
+            "\n200 seats, 100,000 takers at once over 4 matchers (target: within 1.5 x of the bare script)\n"
+        );
+        let spread = |of: fn(&Round) -> f64| Spread::of(rounds.iter().map(of));
+        let rows = [
+            (
+                "reserve calls a second, over the matchers",
+                spread(|r| r.matchers),
+            ),
+            ("reserve calls a second, bare script", spread(|r| r.bare)),
+            (
+                "bare script / over the matchers",
+                spread(|r| r.bare / r.matchers),
+            ),
+            ("ms to an answer, median", spread(|r| r.answered.0)),
+            ("ms to an answer, the last one", spread(|r| r.answered.1)),
+            (
+                "us of the matchers' processor time each",
+                spread(|r| r.matcher_micros),
+            ),
+            (
+                "us of Redis' each, over the matchers",
+                spread(|r| r.redis_micros),
+            ),
+            ("us of Redis' each, bare script", spread(|r| r.bare_micros)),
+            ("ms to confirm all 200, durably", spread(|r| r.confirmed_ms)),
+        ];
+        println!("| what | median | spread |");
+        println!("| --- | --- | --- |");
+        let mut result = Map::new();
+        for (name, spread) in &rows {
+            println!(
+                "| {name} | {:.2} | {:.2} to {:.2} |",
+                spread.median, spread.least, spread.most
+            );
+            result.insert((*name).to_owned(), spread.json());
+        }
+        println!("\nTarget {}.", held(rows[2].1.median <= SEATS_RATIO));
+        self.results
+            .insert("seats".to_owned(), Value::Object(result));
     }
 
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
