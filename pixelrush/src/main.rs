@@ -10,6 +10,7 @@
 
 mod bots;
 mod cli;
+mod failure;
 mod problems;
 mod replay;
 mod secrets;
@@ -32,7 +33,8 @@ use clap::Parser;
 use tokio::task::JoinHandle;
 
 use cli::{Cli, Command};
-use service::{Failure, Host};
+use failure::Failure;
+use service::Host;
 use settings::Settings;
 
 #[global_allocator]

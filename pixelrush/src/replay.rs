@@ -8,7 +8,8 @@ use protocol::id::{RoomId, Tick};
 use syncd::games::Games;
 use syncd::replay::Replay;
 
-use crate::service::{Failure, say};
+use crate::failure::Failure;
+use crate::service::say;
 use crate::settings::Settings;
 
 /// Longest that reading the tape may take.

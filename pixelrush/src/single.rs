@@ -12,8 +12,9 @@ use rpc::transport::{Endpoint, Incoming, memory};
 use tokio_util::sync::CancellationToken;
 
 use crate::bots::Pool;
+use crate::failure::Failure;
 use crate::secrets::Secrets;
-use crate::service::{Failure, Host, Running, generation, listen, say};
+use crate::service::{Host, Running, generation, listen, say};
 use crate::stores::MatcherStores;
 
 /// Starts everything and says where the game is.

@@ -12,7 +12,8 @@ use chassis::readiness::Readiness;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::service::{Failure, listen};
+use crate::failure::Failure;
+use crate::service::listen;
 
 /// Longest that this process may take to become ready in place of another one.
 const READY: Duration = Duration::from_secs(20);
