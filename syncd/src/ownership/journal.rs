@@ -62,6 +62,8 @@ pub struct OwnJournal {
     limit: usize,
     /// Somebody waits for entries.
     is_due: bool,
+    /// Rooms whose next checkpoint somebody waits for.
+    urgent: BTreeSet<RoomId>,
     /// The store has everything up to here, as far as is known.
     stored: Seq,
     /// Everything up to here may be relied on.
@@ -140,6 +142,7 @@ impl OwnJournal {
             kept_bytes: 0,
             limit,
             is_due: false,
+            urgent: BTreeSet::new(),
             stored: Seq(0),
             confirmed: Seq(0),
             is_repairing: false,
@@ -196,6 +199,7 @@ impl OwnJournal {
 
     /// The room needs no checkpoint any more.
     pub fn forget(&mut self, room: RoomId) {
+        self.urgent.remove(&room);
         if self.shelves.remove(&room).is_some() {
             self.gone.insert(room);
         }
@@ -262,6 +266,33 @@ impl OwnJournal {
             }
             State::Open if self.appending.is_some() => None,
             State::Open => self.write_checkpoints().or_else(|| self.append()),
+        }
+    }
+
+    /// Somebody waits for the newest checkpoint of a room.
+    pub fn urge(&mut self, room: RoomId) {
+        self.urgent.insert(room);
+    }
+
+    /// Whether there is something to write, other than entries, that somebody waits for.
+    pub fn has_urgent(&self) -> bool {
+        let can_be_written = |room: &RoomId| {
+            let pending = self
+                .shelves
+                .get(room)
+                .and_then(|shelf| shelf.pending.as_ref());
+            pending.is_some_and(|pending| pending.at <= self.stored)
+        };
+        !self.gone.is_empty() || self.urgent.iter().any(can_be_written)
+    }
+
+    /// As [`poll_request`](Self::poll_request), but for checkpoints, which can wait for others to go
+    /// with.
+    pub fn poll_entries(&mut self) -> Option<Request> {
+        match self.state {
+            State::Open if self.appending.is_none() => self.append(),
+            State::Open => None,
+            State::Closed | State::Opening | State::Sealed => self.poll_request(),
         }
     }
 
@@ -412,6 +443,9 @@ impl OwnJournal {
         }
         let gone: Vec<RoomId> = self.gone.iter().copied().collect();
         let keep_from = self.keep_from(&rooms);
+        for (room, _) in &rooms {
+            self.urgent.remove(room);
+        }
         self.calls += 1;
         self.checkpointing = Some(Checkpointing {
             number: self.calls,

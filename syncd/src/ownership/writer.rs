@@ -27,6 +27,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_m
 /// makes the calls.
 const SOON: Duration = Duration::from_millis(40);
 
+/// Checkpoints that nobody waits for are written together this often. A room has one a second, and what
+/// came after it is in the journal.
+const CHECKPOINTS: Duration = Duration::from_millis(200);
+
 /// The journal of one incarnation. Workers push and go on; [`run`](Self::run) writes.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -38,6 +42,8 @@ pub(crate) struct Journal {
     standing: Mutex<Standing>,
     /// When entries were sent last.
     sent_at: Mutex<Option<Instant>>,
+    /// When checkpoints were.
+    checkpoints_at: Mutex<Option<Instant>>,
     lease: OnceLock<watch::Receiver<LeaseState>>,
     moves: Arc<Moves>,
 }
@@ -85,6 +91,7 @@ impl Journal {
             progress: watch::Sender::new(Progress::default()),
             standing: Mutex::default(),
             sent_at: Mutex::default(),
+            checkpoints_at: Mutex::default(),
             lease: OnceLock::new(),
             moves: Arc::default(),
         })
@@ -164,24 +171,34 @@ impl Journal {
         let mut own = self.own.lock();
         let at = own.last();
         own.checkpoint(room, at, make(at));
+        own.urge(room);
         drop(own);
         self.wake.notify_one();
     }
 
-    /// A room's state after the entry `at`.
+    /// A room's state after the entry `at`, to be written before long.
     pub(crate) fn checkpoint_at(&self, room: RoomId, at: Seq, bytes: Bytes) {
         self.own.lock().checkpoint(room, at, bytes);
     }
 
     /// The last state of a room that is gone, after the entry `at`.
     pub(crate) fn park(&self, room: RoomId, at: Seq, bytes: Bytes) {
-        self.own.lock().park(room, at, bytes);
+        let mut own = self.own.lock();
+        own.park(room, at, bytes);
+        own.urge(room);
+        drop(own);
         self.wake.notify_one();
     }
 
     /// The room is over, or somebody else's.
     pub(crate) fn forget(&self, room: RoomId) {
         self.own.lock().forget(room);
+        self.wake.notify_one();
+    }
+
+    /// Somebody waits for the newest checkpoint of a room.
+    fn urge(&self, room: RoomId) {
+        self.own.lock().urge(room);
         self.wake.notify_one();
     }
 
@@ -202,12 +219,14 @@ impl Journal {
 
     /// Waits until the newest checkpoint of `room` is in the store.
     pub(crate) async fn written(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
+        self.urge(room);
         let is_written = || self.own.lock().is_written(room);
         self.until(is_written, deadline).await
     }
 
     /// Waits until [`is_secure`](Self::is_secure).
     pub(crate) async fn secured(&self, room: RoomId, deadline: Duration) -> Result<(), NotWritten> {
+        self.urge(room);
         self.until(|| self.is_secure(room), deadline).await
     }
 
@@ -247,6 +266,7 @@ impl Journal {
                 self.send(&mut calls, &journals);
             }
             let resume = pause.unwrap_or_else(Instant::now);
+            let next = self.checkpoints_due().filter(|at| *at > Instant::now());
             let (sent, request, reply) = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => continue,
@@ -254,6 +274,7 @@ impl Journal {
                     pause = None;
                     continue;
                 }
+                () = tokio::time::sleep_until(next.unwrap_or(resume)), if next.is_some() => continue,
                 Some(done) = calls.join_next() => match done {
                     Ok(done) => done,
                     Err(_) => return, // the runtime is going down
@@ -324,11 +345,24 @@ impl Journal {
     }
 
     fn next_request(&self) -> Option<Request> {
-        let request = self.own.lock().poll_request()?;
-        if matches!(request, Request::Append { .. }) {
-            *self.sent_at.lock() = Some(Instant::now());
+        let is_early = self.checkpoints_due() > Some(Instant::now());
+        let mut own = self.own.lock();
+        let request = match is_early && !own.has_urgent() {
+            true => own.poll_entries()?,
+            false => own.poll_request()?,
+        };
+        drop(own);
+        match request {
+            Request::Append { .. } => *self.sent_at.lock() = Some(Instant::now()),
+            Request::Checkpoint(_) => *self.checkpoints_at.lock() = Some(Instant::now()),
+            Request::Open { .. } => {}
         }
         Some(request)
+    }
+
+    /// When checkpoints that nobody waits for are to be written next.
+    fn checkpoints_due(&self) -> Option<Instant> {
+        self.checkpoints_at.lock().map(|at| at + CHECKPOINTS)
     }
 }
 
