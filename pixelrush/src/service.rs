@@ -14,6 +14,7 @@ use chassis::readiness::Readiness;
 use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
+use engine::pipeline::Consumer;
 use engine::redis::Without;
 use engine::{Engine, Load, NodeKind, NodeRecord};
 use gateway::{Gateway, Origins, Parts};
@@ -144,6 +145,16 @@ impl Host {
         )?)
     }
 
+    /// The stores of a matcher that is the only one, but not of the process that records results:
+    /// in memory it would never see one, and says so rather than that there are none.
+    fn lone_matcher(&self) -> Result<Engine, Failure> {
+        let mut engine = self.embedded()?;
+        if self.settings().engine.data_dir.is_none() {
+            engine.players = None;
+        }
+        Ok(engine)
+    }
+
     /// `engine` with what must last in the database, if there is one, which is shown at the private
     /// port.
     pub(crate) async fn lasting(
@@ -237,6 +248,7 @@ impl Host {
         let dependencies = matcher::Dependencies {
             store: stores.tickets,
             seats: stores.seats,
+            players: stores.players,
             nodes: stores.nodes,
             placements: stores.placements,
             signer: secrets.signer.clone(),
@@ -353,7 +365,15 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
-    let engine = host.shared_engine().await?;
+    let mut admin = admin;
+    let engine = match host.shared_engine().await? {
+        Some(shared) => {
+            let engine;
+            (engine, admin) = host.lasting(shared, admin).await?;
+            Some(engine)
+        }
+        None => None,
+    };
     let listener = listen(settings.matcher.listen)?;
     announce("matcher", &listener)?;
     let generation = generation();
@@ -375,6 +395,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 region: String::new(),
             };
             host.show_engine(engine, Without::Useless);
+            host.consume_results(engine, settings.matcher.node.to_string());
             tasks.push(host.keep_lease(engine, record));
             // Only a matcher has seats, so only a matcher needs the folder.
             let engine = match &settings.engine.data_dir {
@@ -386,7 +407,9 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
         None => {
             let nodes = settings.matcher.nodes.iter();
             let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
-            MatcherStores::alone(&host.embedded()?, nodes.collect(), settings.matcher.players)
+            let engine;
+            (engine, admin) = host.lasting(host.lone_matcher()?, admin).await?;
+            MatcherStores::alone(&engine, nodes.collect(), settings.matcher.players)
         }
     };
     let incoming = Incoming::Tcp(listener);
@@ -399,6 +422,7 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn syncd(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let (engine, admin) = host.lasting(host.engine().await?, admin).await?;
+    let engine = engine.recording_by_queue();
     host.show_engine(
         &engine,
         Without::Impaired("rooms go on, what is reliable waits"),
@@ -424,6 +448,22 @@ impl Host {
             Some(_) => self.engine().await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Writes what syncd nodes have queued into the database, if there is one, until the drain
+    /// begins. What it leaves half done another matcher does again.
+    fn consume_results(&self, engine: &Engine, name: String) {
+        let Some(queue) = engine.queue.clone() else {
+            return;
+        };
+        let consumer = Consumer::new(name, queue, engine.results.clone());
+        let drain = self.drain.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = consumer.run() => {}
+                () = drain.started() => {}
+            }
+        });
     }
 
     /// Announces a node until it begins to drain.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::redis::Redis;
-use engine::{Engine, Placements};
+use engine::{Engine, Placements, Players};
 use matcher::seats::store::{MemorySeats, RedisSeats};
 use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
@@ -15,6 +15,7 @@ use rpc::transport::Names;
 pub(crate) struct MatcherStores {
     pub(crate) tickets: Arc<dyn TicketStore>,
     pub(crate) seats: Option<Seats>,
+    pub(crate) players: Option<Arc<dyn Players>>,
     pub(crate) nodes: NodeSource,
     pub(crate) placements: Option<Arc<dyn Placements>>,
 }
@@ -27,6 +28,7 @@ impl MatcherStores {
                 store: Arc::new(MemorySeats::new()),
                 ledger,
             }),
+            players: engine.players.clone(),
             tickets: Arc::new(MemoryStore::new(limit)),
             nodes: NodeSource::Static(nodes),
             placements: None,
@@ -40,6 +42,7 @@ impl MatcherStores {
                 store: Arc::new(RedisSeats::new(redis.clone())),
                 ledger,
             }),
+            players: engine.players.clone(),
             tickets: Arc::new(RedisStore::new(redis, limit)),
             nodes: NodeSource::Leases {
                 leases: engine.leases.clone(),

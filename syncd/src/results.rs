@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
-use engine::{EngineError, MatchResult, Recorded, Results};
+use engine::{EngineError, MatchResult, Results};
 use protocol::id::{MatchId, RoomId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -20,9 +20,6 @@ use tokio_util::sync::CancellationToken;
 use crate::host::Host;
 use crate::meters;
 use crate::room::EndReason;
-
-/// Calls to the store at once.
-const AT_ONCE: usize = 16;
 
 /// Longest that one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -56,7 +53,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) async fn run(mut self) {
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let slots = Arc::new(Semaphore::new(self.results.at_once()));
         let give_up = CancellationToken::new();
         let mut work: JoinSet<(Ending, bool)> = JoinSet::new();
         let stopped = {
@@ -135,8 +132,7 @@ async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
         let answer = timeout(ATTEMPT, results.record(result)).await;
         drop(slot);
         let error = match answer {
-            Ok(Ok(Recorded::New)) => return meters::result("recorded"),
-            Ok(Ok(Recorded::AlreadyThere)) => return meters::result("already_there"),
+            Ok(Ok(recorded)) => return meters::result(recorded.as_str()),
             // Repeating would not help.
             Ok(Err(error @ EngineError::TooLarge { .. })) => {
                 tracing::error!(%match_id, error = %Chain(&error), "a result cannot be recorded");
