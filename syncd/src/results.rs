@@ -14,11 +14,11 @@ use engine::{EngineError, MatchResult, Results};
 use protocol::id::{MatchId, RoomId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
-use crate::meters;
+use crate::meters::{self, WaitingResults};
 use crate::room::EndReason;
 
 /// Longest that one attempt may take.
@@ -26,6 +26,9 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Shortest and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// How often it is shown for how long results have waited.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A node that stops tries for so long what is not recorded by then.
 const LAST_TRY: Duration = Duration::from_secs(1);
@@ -65,10 +68,15 @@ impl Recorder {
         };
         tokio::pin!(stopped);
         let mut is_open = true;
+        let mut waiting = WaitingResults::new();
+        let mut look = interval(SHOWN_EVERY);
         while is_open || !work.is_empty() {
             tokio::select! {
                 ending = self.endings.recv(), if is_open && work.len() < self.waiting => match ending {
                     Some(ending) => {
+                        if ending.result.is_some() {
+                            waiting.came(ending.room);
+                        }
                         let (results, slots) = (self.results.clone(), slots.clone());
                         let give_up = give_up.clone();
                         work.spawn(async move {
@@ -80,13 +88,19 @@ impl Recorder {
                     None => is_open = false,
                 },
                 Some(done) = work.join_next() => match done {
-                    Ok((ending, true)) => self.tell(&ending),
-                    Ok((ending, false)) => self.leave(&ending),
+                    Ok((ending, is_done)) => {
+                        waiting.went(ending.room);
+                        match is_done {
+                            true => self.tell(&ending),
+                            false => self.leave(&ending),
+                        }
+                    }
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
                         Err(_) => return, // the runtime is going down
                     },
                 },
+                _ = look.tick() => waiting.show(),
                 () = &mut stopped, if !give_up.is_cancelled() => give_up.cancel(),
             }
         }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pixelrush_engine::pipeline::{Consumer, Point, Queued};
-use pixelrush_engine::redis::{Redis, ResultQueue, Whereabouts};
+use pixelrush_engine::redis::{Redis, RedisConfig, ResultQueue, Whereabouts};
 use pixelrush_engine::{Engine, MatchResult, Players, Results, conformance};
 use protocol::id::{MatchId, PlayerId};
 use servers::RedisServer;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::on_postgres::Rig;
-use crate::real::{self, SHARED, until};
+use crate::real::{self, CLUSTER, SHARED, until};
 
 /// Much longer than anything here takes.
 const NEVER: Duration = Duration::from_secs(60);
@@ -25,8 +25,12 @@ struct Pipeline {
 
 impl Pipeline {
     async fn start(redis: &RedisServer, prefix: &str) -> Self {
+        Self::over(&real::single(redis, prefix)).await
+    }
+
+    async fn over(redis: &RedisConfig) -> Self {
         let rig = Rig::start();
-        let engine = Engine::redis(&real::single(redis, prefix)).await;
+        let engine = Engine::redis(redis).await;
         let config = rig.config(rig.server.url());
         let engine = engine.expect("Redis is there").lasting_in(&config).await;
         let engine = engine.expect("Postgres is there");
@@ -88,6 +92,18 @@ async fn a_result_is_told_recorded_when_the_database_has_it() {
     pipeline.has_once(1).await;
     let empty = async || pipeline.queue.take("looks").await.expect("taken").waiting == 0;
     until("the queue is empty", empty).await;
+}
+
+#[tokio::test]
+async fn a_cluster_has_the_queue_in_one_slot() {
+    let cluster = CLUSTER.read().await;
+    let pipeline = Pipeline::over(&real::cluster(&cluster, "pipe-cluster")).await;
+    let _consumer = pipeline.working("one");
+    let results = pipeline.queued(NEVER);
+    for number in 0..5 {
+        results.record(&result(number)).await.expect("recorded");
+    }
+    pipeline.has_once(5).await;
 }
 
 #[tokio::test]
