@@ -14,7 +14,6 @@ use chassis::readiness::Readiness;
 use chassis::resolve::Resolver;
 use chassis::telemetry::{Chain, Telemetry};
 use engine::leases::keeper::{LeaseState, keep};
-use engine::pipeline::Consumer;
 use engine::redis::Without;
 use engine::{Engine, Load, NodeKind, NodeRecord};
 use gateway::{Gateway, Origins, Parts};
@@ -32,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::stores::MatcherStores;
+use crate::stores::{MatcherStores, consume_results, without_players};
 use crate::succession::Succession;
 
 /// What every service of a process shares.
@@ -143,16 +142,6 @@ impl Host {
         Ok(Engine::embedded(
             self.settings().engine.data_dir.as_deref(),
         )?)
-    }
-
-    /// The stores of a matcher that is the only one, but not of the process that records results:
-    /// in memory it would never see one, and says so rather than that there are none.
-    fn lone_matcher(&self) -> Result<Engine, Failure> {
-        let mut engine = self.embedded()?;
-        if self.settings().engine.data_dir.is_none() {
-            engine.players = None;
-        }
-        Ok(engine)
     }
 
     /// `engine` with what must last in the database, if there is one, which is shown at the private
@@ -365,24 +354,19 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
-    let mut admin = admin;
-    let engine = match host.shared_engine().await? {
-        Some(shared) => {
-            let engine;
-            (engine, admin) = host.lasting(shared, admin).await?;
-            Some(engine)
-        }
-        None => None,
+    let (engine, admin) = host.lasting(host.engine().await?, admin).await?;
+    // Without a database, seats of events are in a folder, which nobody but a matcher needs.
+    let engine = match &settings.engine.data_dir {
+        Some(data_dir) if engine.seats.is_none() => engine.with_seats_in(data_dir)?,
+        _ => engine,
     };
+    let engine = without_players(engine, &settings);
     let listener = listen(settings.matcher.listen)?;
     announce("matcher", &listener)?;
     let generation = generation();
     let mut tasks = Vec::new();
-    let stores = match engine
-        .as_ref()
-        .and_then(|engine| Some((engine, engine.redis.clone()?)))
-    {
-        Some((engine, redis)) => {
+    let stores = match engine.redis.clone() {
+        Some(redis) => {
             let advertised = settings.matcher.advertise.as_deref();
             let record = NodeRecord {
                 node: settings.matcher.node.clone(),
@@ -394,21 +378,18 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 simulation: String::new(),
                 region: String::new(),
             };
-            host.show_engine(engine, Without::Useless);
-            host.consume_results(engine, settings.matcher.node.to_string());
-            tasks.push(host.keep_lease(engine, record));
-            // Only a matcher has seats, so only a matcher needs the folder.
-            let engine = match &settings.engine.data_dir {
-                Some(data_dir) => engine.clone().with_seats_in(data_dir)?,
-                None => engine.clone(),
-            };
+            host.show_engine(&engine, Without::Useless);
+            consume_results(
+                &engine,
+                settings.matcher.node.to_string(),
+                host.drain.clone(),
+            );
+            tasks.push(host.keep_lease(&engine, record));
             MatcherStores::shared(&engine, redis, &host.names, settings.matcher.players)
         }
         None => {
             let nodes = settings.matcher.nodes.iter();
             let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
-            let engine;
-            (engine, admin) = host.lasting(host.lone_matcher()?, admin).await?;
             MatcherStores::alone(&engine, nodes.collect(), settings.matcher.players)
         }
     };
@@ -448,22 +429,6 @@ impl Host {
             Some(_) => self.engine().await.map(Some),
             None => Ok(None),
         }
-    }
-
-    /// Writes what syncd nodes have queued into the database, if there is one, until the drain
-    /// begins. What it leaves half done another matcher does again.
-    fn consume_results(&self, engine: &Engine, name: String) {
-        let Some(queue) = engine.queue.clone() else {
-            return;
-        };
-        let consumer = Consumer::new(name, queue, engine.results.clone());
-        let drain = self.drain.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = consumer.run() => {}
-                () = drain.started() => {}
-            }
-        });
     }
 
     /// Announces a node until it begins to drain.

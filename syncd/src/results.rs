@@ -6,6 +6,7 @@
 //! in the journal; if the node goes before that, whoever takes the room over records it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
@@ -57,6 +58,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) async fn run(mut self) {
         let slots = Arc::new(Semaphore::new(self.results.at_once()));
+        let is_troubled = Arc::new(AtomicBool::new(false));
         let give_up = CancellationToken::new();
         let mut work: JoinSet<(Ending, bool)> = JoinSet::new();
         let stopped = {
@@ -78,9 +80,9 @@ impl Recorder {
                             waiting.came(ending.room);
                         }
                         let (results, slots) = (self.results.clone(), slots.clone());
-                        let give_up = give_up.clone();
+                        let (give_up, is_troubled) = (give_up.clone(), is_troubled.clone());
                         work.spawn(async move {
-                            let recording = record(&*results, &slots, &ending);
+                            let recording = record(&*results, &slots, &is_troubled, &ending);
                             let done = give_up.run_until_cancelled(recording).await.is_some();
                             (ending, done)
                         });
@@ -132,21 +134,31 @@ impl Recorder {
     }
 }
 
-/// Comes back when the result is recorded, or never can be.
-async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
+/// Comes back when the result is recorded, or never can be. `is_troubled`: that the store takes
+/// nothing has been told, for all of them.
+async fn record(
+    results: &dyn Results,
+    slots: &Semaphore,
+    is_troubled: &AtomicBool,
+    ending: &Ending,
+) {
     let Some(result) = &ending.result else {
         return;
     };
     let match_id = result.match_id;
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-    let mut told = false;
     loop {
         // Held for one attempt: those that fail leave the way to the others.
         let slot = slots.acquire().await;
         let answer = timeout(ATTEMPT, results.record(result)).await;
         drop(slot);
         let error = match answer {
-            Ok(Ok(recorded)) => return meters::result(recorded.as_str()),
+            Ok(Ok(recorded)) => {
+                if is_troubled.swap(false, Ordering::Relaxed) {
+                    tracing::info!("results are recorded again");
+                }
+                return meters::result(recorded.as_str());
+            }
             // Repeating would not help.
             Ok(Err(error @ EngineError::TooLarge { .. })) => {
                 tracing::error!(%match_id, error = %Chain(&error), "a result cannot be recorded");
@@ -155,8 +167,8 @@ async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
             Ok(Err(error)) => Chain(&error).to_string(),
             Err(_) => format!("no answer within {ATTEMPT:?}"),
         };
-        if std::mem::replace(&mut told, true) {
-            tracing::debug!(%match_id, error, "result still not recorded");
+        if is_troubled.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%match_id, error, "another result is not recorded yet");
         } else {
             tracing::warn!(%match_id, error, "result not recorded yet; it is tried again");
         }

@@ -97,15 +97,11 @@ impl Desk {
         joined.map_err(|error| error.re("queue.join"))
     }
 
-    /// A join that waited for the player's ratings, as far as they are known by now.
-    pub(super) async fn join_rated(&mut self, id: PlayerId, join: &QueueJoin) {
-        if let Err(error) = self.try_join(id, join).await {
-            self.refuse_join(id, error);
-        }
-        self.touch(id);
-    }
-
-    async fn try_join(&mut self, id: PlayerId, join: &QueueJoin) -> Result<(), ErrorMessage> {
+    pub(super) async fn try_join(
+        &mut self,
+        id: PlayerId,
+        join: &QueueJoin,
+    ) -> Result<(), ErrorMessage> {
         let config = self.config();
         let now = self.clock.now();
         let (mode_name, mode) = find_mode(&config, &join.mode)?;

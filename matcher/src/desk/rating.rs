@@ -155,6 +155,14 @@ impl Desk {
         self.flush_joins().await;
     }
 
+    /// A join that waited for the player's ratings, as far as they are known by now.
+    async fn join_rated(&mut self, id: PlayerId, join: &QueueJoin) {
+        if let Err(error) = self.try_join(id, join).await {
+            self.refuse_join(id, error);
+        }
+        self.touch(id);
+    }
+
     fn tell_rating(&mut self, id: PlayerId, rating: &PlayerRating) {
         let event = MatchEvent::Rating {
             match_id: rating.last_match,

@@ -1,6 +1,7 @@
 //! Ratings: players are matched by what the database says, also after a match, and are told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::conformance::players::{Broken, result};
 use engine::{Engine, MatchResult, Players};
@@ -141,6 +142,32 @@ async fn without_the_database_players_are_matched_by_what_their_login_says() {
     duel(&gateway, &clients).await;
     assert_eq!(matched_by(&world, &clients), [1_500, 1_500]);
     assert!(broken.calls() >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_queues_while_the_database_hangs_waits_for_a_second_and_may_leave_meanwhile() {
+    let world = world(Some(Arc::new(Broken::hanging()))).await;
+    let gateway = world.gateway("gateway-1").await;
+    let clients = [Client::new(1), Client::new(2), Client::new(3)];
+    for client in &clients {
+        client.attach(&gateway).await;
+        client
+            .say(&gateway, r#"{"t":"queue.join","mode":"duel"}"#)
+            .await;
+    }
+    clients[0].say(&gateway, r#"{"t":"queue.leave"}"#).await;
+    let began = tokio::time::Instant::now();
+    for client in &clients[1..] {
+        client.take(&gateway, "match.found").await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "not for long");
+    let seats = &world.syncd().asked()[0].seats;
+    assert!(
+        seats
+            .iter()
+            .all(|seat| seat.player != clients[0].player().0)
+    );
+    assert_eq!(matched_by(&world, &clients[1..]), [1_500, 1_500]);
 }
 
 #[tokio::test(start_paused = true)]

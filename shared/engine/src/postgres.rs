@@ -7,8 +7,8 @@
 
 mod columns;
 mod players;
+mod reading;
 mod results;
-mod row;
 mod schema;
 
 use std::panic::Location;

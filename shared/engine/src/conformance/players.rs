@@ -50,7 +50,11 @@ async fn a_result_changes_the_ratings_of_its_people_once(store: Store<'_>) {
         store.results.record(&first).await.expect("stored"),
         Recorded::AlreadyThere
     );
-    assert_eq!(store.ratings(&[1]).await, [winner.clone()], "once");
+    assert_eq!(
+        store.ratings(&[1]).await,
+        std::slice::from_ref(&winner),
+        "once"
+    );
     store.record(&result(2, "once", 2_000, &[2, 1])).await;
     let [again] = store.ratings(&[1]).await.try_into().expect("one");
     assert_eq!((again.games, again.wins, again.version), (2, 1, 2));
@@ -387,16 +391,31 @@ impl Store<'_> {
 
 /// Players that cannot be asked: a database that is away.
 #[derive(Debug, Default)]
-pub struct Broken(AtomicU64);
+pub struct Broken {
+    calls: AtomicU64,
+    hangs: bool,
+}
 
 impl Broken {
+    /// One that does not even say so.
+    pub fn hanging() -> Self {
+        let hangs = true;
+        Self {
+            hangs,
+            ..Self::default()
+        }
+    }
+
     /// How often somebody tried.
     pub fn calls(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.calls.load(Ordering::Relaxed)
     }
 
     fn fail<T: Send + 'static>(&self) -> BoxFuture<'static, Result<T, EngineError>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.hangs {
+            return Box::pin(std::future::pending());
+        }
         let operation = "asking a broken store";
         Box::pin(std::future::ready(Err(EngineError::Deadline { operation })))
     }

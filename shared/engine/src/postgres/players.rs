@@ -6,7 +6,7 @@ use chassis::postgres::types::Type;
 use chassis::postgres::{Parameter, Row};
 use protocol::id::PlayerId;
 
-use super::row::Reading;
+use super::reading::Reading;
 use super::{Attempts, DEADLINE, PostgresResults, query};
 use crate::players::places::{Ahead, placed};
 use crate::players::{

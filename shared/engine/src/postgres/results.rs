@@ -8,7 +8,7 @@ use chassis::postgres::{Parameter, Pool, PoolError, Row, Transaction};
 use protocol::id::PlayerId;
 
 use super::columns::{RatedColumns, SeatColumns, Seen, text};
-use super::row::{Reading, damaged};
+use super::reading::{Reading, damaged};
 use super::{Attempts, DEADLINE, query};
 use crate::players::entry::{Before, Entry};
 use crate::players::{STILL_FORGOTTEN, millis};
