@@ -166,6 +166,8 @@ impl Service for Directory {
         let forgotten = self.players()?.forget(player, now).await;
         forgotten.map_err(|error| failed(&error))?;
         tracing::info!(%player, "a player was forgotten");
+        // Other matchers may show the name for as long as they remember a leaderboard.
+        self.boards.lock().await.clear();
         // An error means that the desk has ended, and every connection with it.
         let _ = self.forget.send(player).await;
         Ok(Response::new(pb::PlayerForgotten {}))

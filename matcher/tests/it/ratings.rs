@@ -252,6 +252,12 @@ async fn a_player_who_is_forgotten_is_sent_to_log_in_anew() {
     let gateway = world.gateway("gateway-1").await;
     client.attach(&gateway).await;
     let mut directory = world.directory().await;
+    let board = pb::AskLeaders {
+        mode: "duel".to_owned(),
+        limit: 10,
+    };
+    let leaders = directory.leaders(board.clone()).await.expect("leaders");
+    assert_eq!(leaders.into_inner().rows.len(), 2);
     let asked = pb::ForgetPlayer {
         player: client.player().0,
     };
@@ -267,6 +273,9 @@ async fn a_player_who_is_forgotten_is_sent_to_log_in_anew() {
         .expect("a profile")
         .into_inner();
     assert!(!profile.is_known);
+    // Though it was read a moment ago.
+    let leaders = directory.leaders(board).await.expect("leaders");
+    assert_eq!(leaders.into_inner().rows.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
