@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::postgres::PostgresConfig;
+use e2e::crowd::{Crowd, CrowdPlan};
+use e2e::fleet::{Fleet, FleetOptions};
 use e2e::probe::get;
 use e2e::process::Process;
 use engine::redis::RedisConfig;
@@ -23,6 +25,9 @@ use crate::binary;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const RESULTS: u64 = 300;
+
+/// Players of a race.
+const RACERS: usize = 3;
 
 struct Stores {
     redis: RedisServer,
@@ -151,4 +156,70 @@ async fn results_count_once_though_matchers_are_killed_and_the_leaderboard_has_t
     assert_eq!(board["rows"][0]["games"], RESULTS);
     assert_eq!(board["rows"].as_array().map(Vec::len), Some(3));
     drop(again);
+}
+
+/// A whole race by gateway, matcher and syncd, whose database is away when it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_race_that_ends_while_the_database_is_away_changes_ratings_once_it_is_back() {
+    let mut stores = Stores::start();
+    let environment = [
+        ("PIXELRUSH_ENGINE__POSTGRES__URL", stores.postgres.url()),
+        (
+            "PIXELRUSH_ENGINE__POSTGRES__PASSWORD_FILE",
+            stores.path("password"),
+        ),
+    ];
+    let options = FleetOptions {
+        gateways: 1,
+        matchers: 1,
+        syncds: 1,
+        race: RACERS,
+        environment: environment
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        ..FleetOptions::new(format!("urls = [{:?}]\n", stores.redis.url()))
+    };
+    let fleet = Fleet::start(binary(), stores.folder.path(), options);
+    let fleet = fleet.unwrap_or_else(|error| panic!("{error}"));
+    let engine = stores.syncd().await;
+    let crowd = Crowd::start(&CrowdPlan {
+        targets: fleet.targets(),
+        mode: "race".to_owned(),
+        players: RACERS as u64,
+        races: Some(1),
+        seed: 1,
+    });
+    let racing = crowd.until_racing(PATIENCE).await;
+    racing.unwrap_or_else(|error| panic!("{error}\n{}", fleet.logs()));
+    stores.postgres.kill();
+    let over = |crowd: &Crowd| crowd.histories().iter().all(|history| history.is_done);
+    let ended = crowd.until("the race is over", 2 * PATIENCE, over).await;
+    ended.unwrap_or_else(|error| panic!("{error}\n{}", fleet.logs()));
+    stores.postgres.restart();
+
+    let histories = crowd.histories();
+    let players: Vec<PlayerId> = histories.iter().filter_map(|one| one.player).collect();
+    assert_eq!(players.len(), RACERS);
+    let until = Instant::now() + PATIENCE;
+    let directory = engine.players.as_ref().expect("players");
+    let ratings = loop {
+        match directory.ratings(&players).await {
+            Ok(ratings) if ratings.len() == RACERS => break ratings,
+            other => assert!(Instant::now() < until, "{other:?}\n{}", fleet.logs()),
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
+    assert!(
+        ratings.iter().all(|rating| rating.games == 1),
+        "{ratings:?}"
+    );
+    assert_eq!(engine.results.count().await.expect("counted"), 1);
+    let change: f64 = ratings
+        .iter()
+        .map(|rating| rating.rating.mean - rating.before.mean)
+        .sum();
+    assert!(
+        change.abs() < 1.0,
+        "equals take from each other: {ratings:?}"
+    );
 }

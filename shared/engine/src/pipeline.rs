@@ -29,7 +29,7 @@ pub const CONSUMERS: Duration = Duration::from_secs(3);
 const LOOKS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 /// Matches that one look asks for.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// Results that go through the queue.
 pub struct Queued {
@@ -132,28 +132,26 @@ async fn watch(queue: ResultQueue, waiting: Arc<Waiting>) {
     let mut backoff = Backoff::new(LOOKS.0, LOOKS.1);
     let mut from = None;
     loop {
-        let batch = waiting.batch(from);
-        from = batch.last().copied().filter(|_| batch.len() == BATCH);
-        if batch.is_empty() {
+        let begin: Option<MatchId> = from.take();
+        let batch = waiting.batch(begin);
+        if batch.is_empty() && begin.is_none() {
             waiting.came.notified().await;
             backoff.reset();
             continue;
         }
-        let mut moved = false;
+        let last = batch.last().copied().filter(|_| batch.len() == BATCH);
         // A failure is another look; callers have a patience of their own.
-        if let Ok(found) = queue.look(&batch).await {
-            for (id, whereabouts) in batch.into_iter().zip(found) {
-                if whereabouts != Whereabouts::Held {
-                    waiting.tell(id, whereabouts);
-                    moved = true;
-                }
+        let found = queue.look(&batch).await.unwrap_or_default();
+        for (id, whereabouts) in batch.into_iter().zip(found) {
+            if whereabouts != Whereabouts::Held {
+                waiting.tell(id, whereabouts);
+                backoff.reset();
             }
         }
-        if moved {
-            backoff.reset();
-        }
-        if from.is_none() {
-            sleep(backoff.next()).await;
+        match last {
+            Some(last) => from = Some(last),
+            // Everyone was looked for once.
+            None => sleep(backoff.next()).await,
         }
     }
 }

@@ -95,6 +95,34 @@ async fn a_name_that_postgres_cannot_hold_does_not_keep_a_result_out() {
     assert_eq!(stored[0].standings[0].name, "player 1\u{fffd}");
 }
 
+/// What release N-1 writes into the schema of this one.
+#[tokio::test]
+async fn a_result_that_the_release_before_has_written_is_read_and_stays_unrated() {
+    let rig = Rig::start();
+    let engine = rig.engine(rig.server.url()).await;
+    let old = result(1);
+    rig.server.query(&format!(
+        "INSERT INTO matches (match_id, room, mode, finished_at_ms)
+         VALUES ('{}', '{}', 'race', 1)",
+        old.match_id, old.room
+    ));
+    rig.server.query(&format!(
+        "INSERT INTO standings
+             (match_id, position, player, name, bot, place, ticks, finished_at_ms)
+         VALUES ('{}', 0, '{}', 'Ada', FALSE, 1, 60, 1)",
+        old.match_id,
+        PlayerId(1)
+    ));
+    let again = engine.results.record(&old).await.expect("asked");
+    assert_eq!(again, Recorded::AlreadyThere);
+    let read = engine.results.recent(PlayerId(1), 1).await.expect("read");
+    assert_eq!((read[0].standings.len(), read[0].standings[0].team), (1, 0));
+    let players = engine.players.expect("players");
+    let played = players.history(PlayerId(1), None, 1).await.expect("read");
+    assert_eq!((played[0].change, played[0].seats), (None, 1));
+    assert_eq!(players.ratings(&[PlayerId(1)]).await.expect("read"), []);
+}
+
 /// Two nodes deliver every result until it is confirmed, as syncd does, while Postgres crashes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn results_delivered_twice_through_crashes_are_one_row_each_and_none_is_lost() {

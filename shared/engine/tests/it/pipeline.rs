@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pixelrush_engine::pipeline::{Consumer, Point, Queued};
+use pixelrush_engine::pipeline::{BATCH, Consumer, Point, Queued};
 use pixelrush_engine::redis::{Redis, RedisConfig, ResultQueue, Whereabouts};
 use pixelrush_engine::{Engine, MatchResult, Players, Results, conformance};
 use protocol::id::{MatchId, PlayerId};
@@ -146,6 +146,28 @@ async fn results_delivered_twice_to_several_consumers_are_one_row_and_one_change
         one.await.expect("delivered");
     }
     pipeline.has_once(RESULTS).await;
+}
+
+/// Exactly as many as one look asks for: the next look has nobody left, and there has to be a third.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_as_one_look_asks_for_are_all_told() {
+    let pipeline = Pipeline::start(&SHARED, "pipe-full").await;
+    let results = pipeline.queued(NEVER);
+    let ids: Vec<MatchId> = (0..BATCH as u64).map(MatchId).collect();
+    let delivering: Vec<_> = ids
+        .iter()
+        .map(|id| tokio::spawn(deliver(results.clone(), id.0..=id.0)))
+        .collect();
+    let all_queued = async || {
+        let found = pipeline.queue.look(&ids).await.expect("looked");
+        found.iter().all(|found| *found == Whereabouts::Held)
+    };
+    until("all wait", all_queued).await;
+    let _consumer = pipeline.working("one");
+    for one in delivering {
+        one.await.expect("delivered");
+    }
+    pipeline.has_once(BATCH as u64).await;
 }
 
 #[tokio::test]
