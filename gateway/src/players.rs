@@ -26,7 +26,7 @@ use crate::accept::Peer;
 use crate::edge::Edge;
 use crate::login::parse;
 use crate::reply::{self, Body};
-use shown::{board, matches, own_match, rating_rows};
+use shown::{board, matches, own_match, rating_rows, seat_rows};
 
 mod shown;
 
@@ -120,7 +120,10 @@ pub(crate) async fn me(
 ) -> Response<Body> {
     either(async {
         let player = identify(&edge, peer, &headers)?;
-        let request = pb::AskProfile { player: player.0 };
+        let request = pb::AskProfile {
+            player: player.0,
+            with_seats: false,
+        };
         let profile = wait(matcher(&edge, player)?.profile(request)).await?;
         let ratings = rating_rows(&profile.ratings);
         let body = json!({ "player": player, "ratings": ratings });
@@ -167,7 +170,10 @@ pub(crate) async fn export(
             from: query(asked)?.from,
         };
         let mut matcher = matcher(&edge, player)?;
-        let asked = pb::AskProfile { player: player.0 };
+        let asked = pb::AskProfile {
+            player: player.0,
+            with_seats: true,
+        };
         let profile = wait(matcher.profile(asked)).await?;
         let page = wait(matcher.history(request)).await?;
         let next = (!page.next.is_empty()).then_some(page.next);
@@ -183,6 +189,7 @@ pub(crate) async fn export(
             "player": player,
             "profile": known,
             "ratings": rating_rows(&profile.ratings),
+            "seats": seat_rows(&profile.seats),
             "matches": own,
             "next": next,
         });

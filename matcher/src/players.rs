@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::telemetry::Chain;
 use engine::players::{Cursor, MAX_HISTORY, MAX_LEADERS};
-use engine::{EngineError, Leader, Played, PlayerRating, Players, Rating};
+use engine::{EngineError, Leader, Played, PlayerRating, Players, Rating, SeatLedger};
 use protocol::id::PlayerId;
 use rpc::pb;
 use rpc::pb::players_server::{Players as Service, PlayersServer};
@@ -25,6 +25,8 @@ const MAX_SIDE: usize = 25;
 /// Answers gateways.
 pub(crate) struct Directory {
     players: Option<Arc<dyn Players>>,
+    /// Who has which seat of an event.
+    ledger: Option<Arc<dyn SeatLedger>>,
     config: watch::Receiver<Arc<Config>>,
     /// The desk, which sends forgotten players away.
     forget: mpsc::Sender<PlayerId>,
@@ -41,11 +43,13 @@ struct Board {
 impl Directory {
     pub(crate) fn new(
         players: Option<Arc<dyn Players>>,
+        ledger: Option<Arc<dyn SeatLedger>>,
         config: watch::Receiver<Arc<Config>>,
         forget: mpsc::Sender<PlayerId>,
     ) -> Self {
         Self {
             players,
+            ledger,
             config,
             forget,
             boards: Mutex::default(),
@@ -67,6 +71,24 @@ impl Directory {
         let mode = name.parse::<ModeName>().ok();
         let known = mode.filter(|mode| self.config.borrow().modes.contains_key(mode));
         known.ok_or_else(|| Status::not_found("there is no such mode"))
+    }
+
+    /// The player's seats of the events that there are.
+    async fn seats_of(&self, player: PlayerId) -> Result<Vec<pb::SeatRow>, Status> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(Vec::new());
+        };
+        let config = Arc::clone(&self.config.borrow());
+        let mut rows = Vec::new();
+        for event in config.events.keys() {
+            let seats = ledger.seats_of(event.as_str(), &[player]).await;
+            let seat = seats.map_err(|error| failed(&error))?.first().copied();
+            rows.extend(seat.flatten().map(|seat| pb::SeatRow {
+                event: event.to_string(),
+                seat: seat.0,
+            }));
+        }
+        Ok(rows)
     }
 
     /// The best of a mode. Of many who ask at once, one reads and the others wait for it.
@@ -117,19 +139,31 @@ impl Service for Directory {
         &self,
         request: Request<pb::AskProfile>,
     ) -> Result<Response<pb::PlayerProfile>, Status> {
-        let player = PlayerId(request.into_inner().player);
+        let asked = request.into_inner();
+        let player = PlayerId(asked.player);
         let players = self.players()?;
+        let seats = match asked.with_seats {
+            true => self.seats_of(player).await?,
+            false => Vec::new(),
+        };
         let profile = players.profile(player).await.map_err(|e| failed(&e))?;
         let ids = [player];
         let ratings = players.ratings(&ids).await.map_err(|e| failed(&e))?;
-        let known = profile.map(|profile| pb::PlayerProfile {
-            is_known: true,
-            name: profile.name,
-            first_seen_ms: profile.first_seen_ms,
-            last_seen_ms: profile.last_seen_ms,
+        let answer = pb::PlayerProfile {
+            is_known: profile.is_some(),
             ratings: ratings.iter().map(rating).collect(),
-        });
-        Ok(Response::new(known.unwrap_or_default()))
+            seats,
+            ..pb::PlayerProfile::default()
+        };
+        Ok(Response::new(match profile {
+            Some(profile) => pb::PlayerProfile {
+                name: profile.name,
+                first_seen_ms: profile.first_seen_ms,
+                last_seen_ms: profile.last_seen_ms,
+                ..answer
+            },
+            None => answer,
+        }))
     }
 
     async fn history(

@@ -163,6 +163,10 @@ impl Matcher {
         watches.start(dependencies.nodes);
         let (mail_sender, mailbox) = mpsc::channel(mailbox);
         let (answers, seats_answered) = mpsc::channel(ANSWERS);
+        let ledger = dependencies
+            .seats
+            .as_ref()
+            .map(|seats| seats.ledger.clone());
         let seats = dependencies.seats.map(|seats| {
             let parts = office::Parts {
                 config: config.clone(),
@@ -182,7 +186,7 @@ impl Matcher {
             None => (None, mpsc::channel(1).1),
         };
         let (forget, forgotten) = mpsc::channel(FORGOTTEN);
-        let directory = Directory::new(dependencies.players, config.clone(), forget);
+        let directory = Directory::new(dependencies.players, ledger, config.clone(), forget);
         let (desk, returns) = Desk::new(Parts {
             config,
             seats,

@@ -98,7 +98,7 @@ export class Players {
 
   /**
    * Everything that is kept of the player, all pages of it.
-   * @returns {Promise<{player: string, profile: object | null, ratings: RatingRow[], matches: PlayedMatch[]}>}
+   * @returns {Promise<{player: string, profile: object | null, ratings: RatingRow[], seats: {event: string, seat: number}[], matches: PlayedMatch[]}>}
    */
   async export() {
     const { next: second, ...all } = await this.#own('/v1/me/export');

@@ -37,6 +37,12 @@ fn of_rating(row: &pb::RatingRow) -> Value {
     })
 }
 
+/// Seats of events.
+pub(super) fn seat_rows(rows: &[pb::SeatRow]) -> Vec<Value> {
+    let shown = |row: &pb::SeatRow| json!({ "event": row.event, "seat": row.seat });
+    rows.iter().map(shown).collect()
+}
+
 /// A page of a history.
 pub(super) fn matches(rows: &[pb::PlayedMatch]) -> Vec<Value> {
     rows.iter().map(of_match).collect()

@@ -93,6 +93,10 @@ impl Players for Directory {
             first_seen_ms: 1,
             last_seen_ms: 2,
             ratings: vec![rating()],
+            seats: vec![pb::SeatRow {
+                event: "gala".to_owned(),
+                seat: 3,
+            }],
         }))
     }
 
@@ -170,6 +174,7 @@ async fn who_asks_about_oneself_is_who_the_token_says() {
     let export = own(&rig, "/v1/me/export").await.json();
     assert_eq!(export["profile"]["name"], "Eve");
     assert_eq!(export["matches"][0]["name"], "Eve");
+    assert_eq!(export["seats"], json!([{ "event": "gala", "seat": 3 }]));
     assert_eq!(own(&rig, "/v1/leaderboard/race/me").await.status, 200);
     let asked = rig.matcher.directory.asked();
     assert!(

@@ -1,15 +1,16 @@
 //! Ratings: players are matched by what the database says, also after a match, and are told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use engine::conformance::players::{Broken, result};
 use engine::{Engine, MatchResult, Players};
 use pixelrush_matcher::Config;
-use pixelrush_matcher::config::{Mode, ModeOptions};
+use pixelrush_matcher::config::{Event, EventOptions, Mode, ModeOptions};
 use protocol::close::CloseCode;
 use protocol::id::MatchId;
 use rpc::pb;
+use rpc::pb::from_origin_item::Item as FromItem;
 use tonic::Code;
 
 use crate::clients::Client;
@@ -23,6 +24,14 @@ async fn world(players: Option<Arc<dyn Players>>) -> World {
     options.window.start = 5_000;
     options.window.cap = 5_000;
     *duel = Mode::new(options).unwrap();
+    let gala = Event::new(EventOptions {
+        title: "Gala".to_owned(),
+        opens_at: UNIX_EPOCH,
+        closes_at: UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+        seats: 1,
+        hold: Duration::from_secs(5),
+    });
+    config.events.insert("gala".parse().unwrap(), gala.unwrap());
     World::start(Plan {
         config,
         regions: vec![None],
@@ -225,7 +234,10 @@ async fn gateways_are_told_leaders_histories_and_profiles() {
     assert_eq!((second.matches.len(), second.next.as_str()), (1, ""));
     assert!(second.matches[0].change.is_some());
 
-    let asked = pb::AskProfile { player: 7 };
+    let asked = pb::AskProfile {
+        player: 7,
+        with_seats: false,
+    };
     let profile = directory
         .profile(asked)
         .await
@@ -240,6 +252,39 @@ async fn gateways_are_told_leaders_histories_and_profiles() {
     };
     let refused = directory.leaders(unknown).await.expect_err("no such mode");
     assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_has_the_seats_that_are_confirmed() {
+    let engine = Engine::embedded(None).expect("an engine");
+    let world = world(engine.players).await;
+    let gateway = world.gateway("gateway-1").await;
+    let client = Client::new(1);
+    client.attach(&gateway).await;
+    for (what, state) in [("reserve", "reserved"), ("confirm", "confirmed")] {
+        let text = format!(r#"{{"t":"event.{what}","event":"gala"}}"#);
+        client.say(&gateway, &text).await;
+        let told = |item: &FromItem| match item {
+            FromItem::Text(text) => text.text.contains(&format!("\"{state}\"")).then_some(()),
+            _ => None,
+        };
+        gateway.next(client.session(), state, told).await;
+    }
+    let mut directory = world.directory().await;
+    let mut seats = async |with_seats| {
+        let asked = pb::AskProfile {
+            player: client.player().0,
+            with_seats,
+        };
+        let profile = directory.profile(asked).await.expect("a profile");
+        profile.into_inner().seats
+    };
+    assert_eq!(seats(false).await, []);
+    let gala = pb::SeatRow {
+        event: "gala".to_owned(),
+        seat: 1,
+    };
+    assert_eq!(seats(true).await, [gala]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,6 +311,7 @@ async fn a_player_who_is_forgotten_is_sent_to_log_in_anew() {
     assert_eq!(code, u32::from(CloseCode::TokenInvalid.code()));
     let asked = pb::AskProfile {
         player: client.player().0,
+        with_seats: true,
     };
     let profile = directory
         .profile(asked)
@@ -289,7 +335,12 @@ async fn where_nothing_is_kept_gateways_are_told_so_and_of_a_failing_database_to
     ] {
         let world = world(players).await;
         let mut directory = world.directory().await;
-        let refused = directory.profile(pb::AskProfile { player: 1 }).await;
+        let refused = directory
+            .profile(pb::AskProfile {
+                player: 1,
+                with_seats: false,
+            })
+            .await;
         assert_eq!(refused.expect_err("nothing to tell").code(), code);
     }
 }
