@@ -115,6 +115,8 @@ pub struct Limits {
     pub strikes: u32,
     /// Logins, and `hello`s that fail, from one address or /64 network.
     pub logins: Rate,
+    /// Requests about players from one address or /64 network: leaderboards, histories.
+    pub requests: Rate,
     /// Bytes of reliable messages that may wait for one client that reads slowly. Over it the
     /// client is closed and resumes, so this has to hold what its two origins then send at once:
     /// see [`OUTBOX`].
@@ -215,6 +217,7 @@ impl Default for Limits {
             bytes: Rate::per_second(64 * 1024, 32 * 1024),
             strikes: 100,
             logins: Rate::per_second(60, 2),
+            requests: Rate::per_second(120, 20),
             outbox: ByteSize(OUTBOX),
             write_stall: Duration::from_secs(10),
         }
@@ -227,6 +230,7 @@ impl Limits {
         Self {
             connections_per_address: 100_000,
             logins: Rate::per_second(100_000, 100_000),
+            requests: Rate::per_second(100_000, 100_000),
             ..Self::default()
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use chassis::drain::Drain;
-use chassis::limit::{Keyed, RetryAfter};
+use chassis::limit::{Keyed, Rate, RetryAfter};
 use rpc::token::Signer;
 
 use crate::address::AddressBlock;
@@ -14,8 +14,9 @@ use crate::meters::Meters;
 use crate::registry::Registry;
 use crate::upstream::Upstream;
 
-/// Addresses whose logins are counted one by one; see [`Keyed`] for what happens beyond.
-const LOGIN_KEYS: usize = 100_000;
+/// Addresses whose logins and requests are counted one by one; see [`Keyed`] for what happens
+/// beyond.
+const KEYS: usize = 100_000;
 
 /// Shared by all connections.
 #[derive(Debug)]
@@ -28,11 +29,13 @@ pub(crate) struct Edge {
     pub(crate) upstream: Upstream,
     pub(crate) drain: Drain,
     pub(crate) meters: Meters,
-    logins: ArcSwap<Logins>,
+    logins: ArcSwap<Counted>,
+    requests: ArcSwap<Counted>,
 }
 
+/// What each address may do of one kind.
 #[derive(Debug)]
-struct Logins {
+struct Counted {
     elsewhere: Keyed<AddressBlock>,
     loopback: Keyed<AddressBlock>,
 }
@@ -45,7 +48,8 @@ impl Edge {
         upstream: Upstream,
         drain: Drain,
     ) -> Arc<Self> {
-        let logins = ArcSwap::from_pointee(Logins::new(&config));
+        let logins = ArcSwap::from_pointee(Counted::new(&config, |limits| limits.logins));
+        let requests = ArcSwap::from_pointee(Counted::new(&config, |limits| limits.requests));
         let config = ArcSwap::from_pointee(config);
         let meters = Meters::new();
         let (signer, id_key) = keys;
@@ -58,6 +62,7 @@ impl Edge {
             drain,
             meters,
             logins,
+            requests,
         })
     }
 
@@ -73,13 +78,12 @@ impl Edge {
 
     /// Counts a login from `peer`.
     pub(crate) fn count_login(&self, peer: IpAddr) -> Result<(), RetryAfter> {
-        let logins = self.logins.load();
-        let keyed = if is_loopback(peer) {
-            &logins.loopback
-        } else {
-            &logins.elsewhere
-        };
-        keyed.check(&AddressBlock::of(peer), chassis::clock::now())
+        self.logins.load().count(peer)
+    }
+
+    /// Counts a request about players from `peer`.
+    pub(crate) fn count_request(&self, peer: IpAddr) -> Result<(), RetryAfter> {
+        self.requests.load().count(peer)
     }
 
     /// Takes over what can change while running; see [`Config::with_live`].
@@ -87,18 +91,29 @@ impl Edge {
         let before = self.config.load();
         let config = before.with_live(new);
         if before.limits != config.limits || before.loopback_limits != config.loopback_limits {
-            self.logins.store(Arc::new(Logins::new(&config)));
+            let counted = |rate| Arc::new(Counted::new(&config, rate));
+            self.logins.store(counted(|limits| limits.logins));
+            self.requests.store(counted(|limits| limits.requests));
         }
         self.config.store(Arc::new(config));
     }
 }
 
-impl Logins {
-    fn new(config: &Config) -> Self {
+impl Counted {
+    fn new(config: &Config, rate: fn(&Limits) -> Rate) -> Self {
         Self {
-            elsewhere: Keyed::new(config.limits.logins, LOGIN_KEYS),
-            loopback: Keyed::new(config.loopback_limits.logins, LOGIN_KEYS),
+            elsewhere: Keyed::new(rate(&config.limits), KEYS),
+            loopback: Keyed::new(rate(&config.loopback_limits), KEYS),
         }
+    }
+
+    fn count(&self, peer: IpAddr) -> Result<(), RetryAfter> {
+        let keyed = if is_loopback(peer) {
+            &self.loopback
+        } else {
+            &self.elsewhere
+        };
+        keyed.check(&AddressBlock::of(peer), chassis::clock::now())
     }
 }
 

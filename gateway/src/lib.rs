@@ -6,7 +6,7 @@
 //! `outbox` → `player` → `conn`, and leaves with one flush together with all else that is owed.
 //!
 //! - `accept`, `upgrade`, `address`: connections and their limits
-//! - `login`, `page`, `reply`: HTTP
+//! - `login`, `players`, `page`, `reply`: HTTP
 //! - `conn`: one WebSocket connection; `player` and `echo` are what runs on it
 //! - `registry`, `outbox`: from node links to connections
 //! - `upstream`: links to matcher and rooms
@@ -44,6 +44,7 @@ mod meters;
 mod outbox;
 mod page;
 mod player;
+mod players;
 mod registry;
 mod reply;
 mod upgrade;
@@ -102,6 +103,12 @@ impl Gateway {
             .route("/healthz", get(async || "ok\n"))
             .route("/v1/login/guest", post(login::guest))
             .route("/v1/login/api", post(login::api))
+            .route("/v1/leaderboard/{mode}", get(players::leaderboard))
+            .route("/v1/leaderboard/{mode}/me", get(players::around))
+            .route("/v1/me", get(players::me))
+            .route("/v1/me/matches", get(players::history))
+            .route("/v1/me/export", get(players::export))
+            .route("/v1/me/erase", post(players::erase))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.edge.clone());
         let port = Port::new(self.edge.clone(), routes, WebSocketPath::Player);

@@ -134,14 +134,14 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-fn parse<T: DeserializeOwned>(
+pub(crate) fn parse<T: DeserializeOwned>(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<T, Box<Response<Body>>> {
     let bad = |status, code, text: &str| Err(Box::new(reply::error(status, code, text)));
     let body = match body {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let text = "the body is larger than a login can be";
+            let text = "the body is larger than it can be";
             return bad(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text);
         }
         Err(_) => return bad(StatusCode::BAD_REQUEST, "bad_body", "the body broke off"),

@@ -14,10 +14,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::{Leases, NodeKind, Placements};
-use protocol::id::{Channel, NodeId};
+use protocol::id::{Channel, NodeId, PlayerId};
 use rpc::transport::{Endpoint, Names};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel as Transport;
 
 use crate::registry::Registry;
 use binding::Binding;
@@ -168,6 +169,11 @@ impl Upstream {
     /// Whether a room can be on a node of that name, or have begun there.
     pub(crate) fn may_have(&self, node: &NodeId) -> bool {
         !self.is_static || self.published.rooms.load().contains_key(node)
+    }
+
+    /// The way to call the matcher that a player belongs to, while that is linked.
+    pub(crate) fn matcher_of(&self, player: PlayerId) -> Option<Transport> {
+        self.matchers.borrow().owner(player)?.calls()
     }
 
     /// Attaches a channel where its home most likely is, or leaves it to the router to find out.

@@ -4,6 +4,7 @@
 //! - `raw`: a WebSocket client that says exactly what a test wants, right or wrong
 //! - `player`: a client of the session protocol on top of it; `web`: plain HTTP
 //! - `conformance`: RFC 6455 against `/debug/echo`
+//! - `directory`: leaderboards and players, which a matcher is asked for
 //! - `homes`: rooms and players that move between nodes; `fleet` is a rig with several
 //! - `watch`: rooms that are watched
 //! - `names`: origins whose hosts are names
@@ -21,6 +22,7 @@ mod name_server;
 mod it {
     mod bad_input;
     mod conformance;
+    mod directory;
     mod fleet;
     mod homes;
     mod names;

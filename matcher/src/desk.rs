@@ -2,7 +2,8 @@
 //!
 //! It takes, in turn: what gateways say ([`attach`], [`queue`], [`joins`]), the rounds in which
 //! matches are formed ([`rounds`]) out of what waits ([`queues`]), rooms that were found or not
-//! ([`settling`]), news of syncd nodes ([`lost`]), and wishes for seats of events ([`seating`]).
+//! ([`settling`]), news of syncd nodes ([`lost`]), wishes for seats of events ([`seating`]), and how
+//! good players are ([`rating`]).
 //! After each turn it sends what came of it, one batch a gateway ([`outbox`]).
 //!
 //! A ticket's way: `queue.join` -> store: waiting -> a round claims it for a match -> a room is
@@ -24,6 +25,7 @@ mod pause;
 mod player;
 mod queue;
 mod queues;
+mod rating;
 mod roster;
 mod rounds;
 mod seating;
@@ -55,6 +57,7 @@ use crate::grpc::Mail;
 use crate::metrics::Metrics;
 use crate::nodes::{News, Nodes};
 use crate::placing::Outcome;
+use crate::ratings::{Asking, Rated};
 use crate::seats::board::Board;
 use crate::seats::office::{Answered, Window};
 use crate::store::{Standing, TicketStore};
@@ -97,6 +100,8 @@ pub(crate) struct Parts {
     pub(crate) drain: Drain,
     /// The box office; none without a ledger.
     pub(crate) seats: Option<(Window<Caller>, Arc<Board>)>,
+    /// Where ratings are asked for; none where none are kept.
+    pub(crate) ratings: Option<Asking>,
 }
 
 /// What the desk hears.
@@ -105,6 +110,10 @@ pub(crate) struct Inputs {
     pub(crate) news: mpsc::Receiver<News>,
     /// What came of wishes for seats.
     pub(crate) seats: mpsc::Receiver<Answered<Caller>>,
+    /// What came of questions for ratings; closed where none are kept.
+    pub(crate) ratings: mpsc::Receiver<Rated>,
+    /// Players who were forgotten, and are to go.
+    pub(crate) forgotten: mpsc::Receiver<PlayerId>,
 }
 
 /// What the desk hears of what it began itself.
@@ -222,6 +231,8 @@ impl Desk {
                 }
                 Some(settled) = returns.settled.recv() => self.settled(settled).await,
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
+                Some(rated) = inputs.ratings.recv() => self.rated(rated).await,
+                Some(player) = inputs.forgotten.recv() => self.dismiss(player).await,
                 Some(news) = inputs.news.recv() => self.heard(news).await,
                 _ = inputs.seats.recv_many(&mut seats, TURN), if !inputs.seats.is_closed() => {
                     self.seat_answers(&mut seats);

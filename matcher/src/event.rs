@@ -30,6 +30,20 @@ pub(crate) enum MatchEvent<'a> {
         room: RoomId,
         reason: Ending,
     },
+    /// The player's rating has changed.
+    #[serde(rename = "rating")]
+    Rating {
+        /// By which match.
+        #[serde(rename = "match")]
+        match_id: MatchId,
+        mode: &'a str,
+        before: i32,
+        after: i32,
+        /// How far off it may be.
+        deviation: u32,
+        /// Matches that it comes from.
+        games: u64,
+    },
     /// The player is in no queue any more.
     #[serde(rename = "queue.left")]
     QueueLeft {
@@ -105,6 +119,21 @@ mod tests {
             concat!(
                 r#"{"e":"match.found","match":"mt_0000000000000001","mode":"race","#,
                 r#""room":"rm_0000000000000002","ticket":"a.b.c","players":8}"#
+            )
+        );
+        let rating = MatchEvent::Rating {
+            match_id: MatchId(1),
+            mode: "race",
+            before: 1_500,
+            after: 1_777,
+            deviation: 472,
+            games: 1,
+        };
+        assert_eq!(
+            rating.payload(),
+            concat!(
+                r#"{"e":"rating","match":"mt_0000000000000001","mode":"race","before":1500,"#,
+                r#""after":1777,"deviation":472,"games":1}"#
             )
         );
         let left = Leaving::Timeout.event().payload();

@@ -7,6 +7,7 @@
 //! - [`store`]: where tickets are, and that each is in one place
 //! - `desk`: the task that owns players, queues and matches; `event` is what it tells clients
 //! - `placing`, `nodes`: a room for a match, and the syncd nodes that have rooms
+//! - `ratings`, `players`: how good players are, for the desk and for gateways
 //! - [`estimate`]: how much longer a wait will be
 //! - `grpc`: the gateways' streams; `metrics`, `clock`
 //! - [`build`], [`Matcher::run`]: the service
@@ -21,6 +22,8 @@ mod metrics;
 mod nodes;
 pub mod pairing;
 mod placing;
+mod players;
+mod ratings;
 pub mod seats;
 mod service;
 pub mod store;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
-use engine::{Placements, SeatLedger};
+use engine::{Placements, Players, SeatLedger};
 use protocol::id::{Channel, Generation, NodeId};
 use rpc::origin::{self, OriginIdentity};
 use rpc::token::Signer;
@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::desk::{Desk, Inputs, Parts};
 use crate::grpc::Gateways;
 use crate::nodes::{NodeSource, Nodes, Watches};
+use crate::players::Directory;
+use crate::ratings;
 use crate::seats::office;
 use crate::seats::store::SeatStore;
 use crate::store::TicketStore;
@@ -26,12 +28,17 @@ const NEWS_QUEUE: usize = 1024;
 /// Answers of the box office that may wait for the desk. Over it the office stands still.
 const ANSWERS: usize = 4096;
 
+/// Players who were forgotten and wait for the desk. Over it, forgetting one takes longer.
+const FORGOTTEN: usize = 64;
+
 /// What a matcher needs from outside.
 pub struct Dependencies {
     /// Where tickets are.
     pub store: Arc<dyn TicketStore>,
     /// Where seats of events are; needed if there are any.
     pub seats: Option<Seats>,
+    /// Who played, and how good they are; none where that is not kept.
+    pub players: Option<Arc<dyn Players>>,
     /// The nodes that rooms are made on.
     pub nodes: NodeSource,
     /// Where rooms are, if they may move to another node: then a match is lost only when its room
@@ -156,6 +163,10 @@ impl Matcher {
         watches.start(dependencies.nodes);
         let (mail_sender, mailbox) = mpsc::channel(mailbox);
         let (answers, seats_answered) = mpsc::channel(ANSWERS);
+        let ledger = dependencies
+            .seats
+            .as_ref()
+            .map(|seats| seats.ledger.clone());
         let seats = dependencies.seats.map(|seats| {
             let parts = office::Parts {
                 config: config.clone(),
@@ -167,9 +178,19 @@ impl Matcher {
             };
             office::open(parts, answers)
         });
+        let (ratings, rated) = match dependencies.players.clone() {
+            Some(players) => {
+                let (asking, rated) = ratings::start(players, stop.clone());
+                (Some(asking), rated)
+            }
+            None => (None, mpsc::channel(1).1),
+        };
+        let (forget, forgotten) = mpsc::channel(FORGOTTEN);
+        let directory = Directory::new(dependencies.players, ledger, config.clone(), forget);
         let (desk, returns) = Desk::new(Parts {
             config,
             seats,
+            ratings,
             store: dependencies.store,
             placements: dependencies.placements,
             nodes,
@@ -181,6 +202,8 @@ impl Matcher {
             mailbox,
             news,
             seats: seats_answered,
+            ratings: rated,
+            forgotten,
         };
         let desk = desk.run(inputs, returns, stop.clone());
         // A desk that panicked takes the service with it: gateways must not talk to nobody.
@@ -198,7 +221,7 @@ impl Matcher {
         };
         let gateways = Arc::new(Gateways::new(mail_sender));
         let origin = origin::service(identity, gateways, stop.clone());
-        let routes = tonic::service::Routes::new(origin);
+        let routes = tonic::service::Routes::new(origin).add_service(directory.service());
         incoming
             .serve(routes, stop.cancelled_owned())
             .await

@@ -28,6 +28,8 @@ mod outages;
 mod parties;
 #[path = "it/queues.rs"]
 mod queues;
+#[path = "it/ratings.rs"]
+mod ratings;
 #[path = "it/rooms.rs"]
 mod rooms;
 #[path = "it/seats.rs"]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use chassis::drain::Drain;
+use engine::pipeline::Consumer;
 use engine::redis::Redis;
-use engine::{Engine, Placements};
+use engine::{Engine, Placements, Players};
 use matcher::seats::store::{MemorySeats, RedisSeats};
 use matcher::store::TicketStore;
 use matcher::store::memory::MemoryStore;
@@ -11,10 +13,13 @@ use matcher::store::redis::RedisStore;
 use matcher::{NodeSource, Seats, SyncdNode};
 use rpc::transport::Names;
 
+use crate::settings::Settings;
+
 /// What a matcher works on.
 pub(crate) struct MatcherStores {
     pub(crate) tickets: Arc<dyn TicketStore>,
     pub(crate) seats: Option<Seats>,
+    pub(crate) players: Option<Arc<dyn Players>>,
     pub(crate) nodes: NodeSource,
     pub(crate) placements: Option<Arc<dyn Placements>>,
 }
@@ -27,6 +32,7 @@ impl MatcherStores {
                 store: Arc::new(MemorySeats::new()),
                 ledger,
             }),
+            players: engine.players.clone(),
             tickets: Arc::new(MemoryStore::new(limit)),
             nodes: NodeSource::Static(nodes),
             placements: None,
@@ -40,6 +46,7 @@ impl MatcherStores {
                 store: Arc::new(RedisSeats::new(redis.clone())),
                 ledger,
             }),
+            players: engine.players.clone(),
             tickets: Arc::new(RedisStore::new(redis, limit)),
             nodes: NodeSource::Leases {
                 leases: engine.leases.clone(),
@@ -48,4 +55,29 @@ impl MatcherStores {
             placements: Some(engine.placements.clone()),
         }
     }
+}
+
+/// Writes what syncd nodes have queued into the database, if there is one, until the drain begins.
+/// What it leaves half done another matcher does again.
+pub(crate) fn consume_results(engine: &Engine, name: String, drain: Drain) {
+    let Some(queue) = engine.queue.clone() else {
+        return;
+    };
+    let consumer = Consumer::new(name, queue, engine.results.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = consumer.run() => {}
+            () = drain.started() => {}
+        }
+    });
+}
+
+/// The engine of a matcher whose results are recorded by another process: what is in its own memory
+/// alone would never see one, and it says so rather than that there are none.
+pub(crate) fn without_players(mut engine: Engine, settings: &Settings) -> Engine {
+    let is_alone = !engine.is_shared && engine.postgres.is_none();
+    if is_alone && settings.engine.data_dir.is_none() {
+        engine.players = None;
+    }
+    engine
 }

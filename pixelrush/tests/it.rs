@@ -4,6 +4,8 @@
 mod failover;
 #[path = "it/operator.rs"]
 mod operator;
+#[path = "it/ratings.rs"]
+mod ratings;
 #[path = "it/seats.rs"]
 mod seats;
 #[path = "it/single.rs"]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["link.proto", "rooms.proto"], ["proto"])?;
+    let files = protox::compile(["link.proto", "players.proto", "rooms.proto"], ["proto"])?;
     let mut contract = Vec::new();
     for file in &files.file {
         for service in &file.service {

@@ -1,9 +1,13 @@
 //! Metrics, with handles that are looked up once.
 
+use std::collections::BTreeMap;
+
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
+use protocol::id::RoomId;
+use tokio::time::Instant;
 
 use crate::room::EndReason;
 
@@ -97,6 +101,42 @@ pub(crate) fn room_ended(reason: EndReason) {
 /// the room over, `lost`.
 pub(crate) fn result(outcome: &'static str) {
     counter!("syncd_results_total", "outcome" => outcome).increment(1);
+}
+
+/// Results that are not recorded yet.
+pub(crate) struct WaitingResults {
+    count: Gauge,
+    oldest: Gauge,
+    since: BTreeMap<RoomId, Instant>,
+}
+
+impl WaitingResults {
+    pub(crate) fn new() -> Self {
+        Self {
+            count: gauge!("syncd_results_waiting"),
+            oldest: gauge!("syncd_results_oldest_seconds"),
+            since: BTreeMap::new(),
+        }
+    }
+
+    /// The result of a room waits from now on.
+    pub(crate) fn came(&mut self, room: RoomId) {
+        self.since.insert(room, Instant::now());
+        self.show();
+    }
+
+    /// It does no more.
+    pub(crate) fn went(&mut self, room: RoomId) {
+        self.since.remove(&room);
+        self.show();
+    }
+
+    /// Brings what is shown up to date: what waits gets older.
+    pub(crate) fn show(&self) {
+        self.count.set(self.since.len() as f64);
+        let oldest = self.since.values().min().map(Instant::elapsed);
+        self.oldest.set(oldest.unwrap_or_default().as_secs_f64());
+    }
 }
 
 /// What the writer of a journal shows.

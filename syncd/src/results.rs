@@ -6,29 +6,30 @@
 //! in the journal; if the node goes before that, whoever takes the room over records it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::backoff::Backoff;
 use chassis::telemetry::Chain;
-use engine::{EngineError, MatchResult, Recorded, Results};
+use engine::{EngineError, MatchResult, Results};
 use protocol::id::{MatchId, RoomId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
-use crate::meters;
+use crate::meters::{self, WaitingResults};
 use crate::room::EndReason;
-
-/// Calls to the store at once.
-const AT_ONCE: usize = 16;
 
 /// Longest that one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Shortest and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// How often it is shown for how long results have waited.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A node that stops tries for so long what is not recorded by then.
 const LAST_TRY: Duration = Duration::from_secs(1);
@@ -56,7 +57,8 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) async fn run(mut self) {
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let slots = Arc::new(Semaphore::new(self.results.at_once()));
+        let is_troubled = Arc::new(AtomicBool::new(false));
         let give_up = CancellationToken::new();
         let mut work: JoinSet<(Ending, bool)> = JoinSet::new();
         let stopped = {
@@ -68,14 +70,19 @@ impl Recorder {
         };
         tokio::pin!(stopped);
         let mut is_open = true;
+        let mut waiting = WaitingResults::new();
+        let mut look = interval(SHOWN_EVERY);
         while is_open || !work.is_empty() {
             tokio::select! {
                 ending = self.endings.recv(), if is_open && work.len() < self.waiting => match ending {
                     Some(ending) => {
+                        if ending.result.is_some() {
+                            waiting.came(ending.room);
+                        }
                         let (results, slots) = (self.results.clone(), slots.clone());
-                        let give_up = give_up.clone();
+                        let (give_up, is_troubled) = (give_up.clone(), is_troubled.clone());
                         work.spawn(async move {
-                            let recording = record(&*results, &slots, &ending);
+                            let recording = record(&*results, &slots, &is_troubled, &ending);
                             let done = give_up.run_until_cancelled(recording).await.is_some();
                             (ending, done)
                         });
@@ -83,13 +90,19 @@ impl Recorder {
                     None => is_open = false,
                 },
                 Some(done) = work.join_next() => match done {
-                    Ok((ending, true)) => self.tell(&ending),
-                    Ok((ending, false)) => self.leave(&ending),
+                    Ok((ending, is_done)) => {
+                        waiting.went(ending.room);
+                        match is_done {
+                            true => self.tell(&ending),
+                            false => self.leave(&ending),
+                        }
+                    }
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
                         Err(_) => return, // the runtime is going down
                     },
                 },
+                _ = look.tick() => waiting.show(),
                 () = &mut stopped, if !give_up.is_cancelled() => give_up.cancel(),
             }
         }
@@ -121,22 +134,31 @@ impl Recorder {
     }
 }
 
-/// Comes back when the result is recorded, or never can be.
-async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
+/// Comes back when the result is recorded, or never can be. `is_troubled`: that the store takes
+/// nothing has been told, for all of them.
+async fn record(
+    results: &dyn Results,
+    slots: &Semaphore,
+    is_troubled: &AtomicBool,
+    ending: &Ending,
+) {
     let Some(result) = &ending.result else {
         return;
     };
     let match_id = result.match_id;
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-    let mut told = false;
     loop {
         // Held for one attempt: those that fail leave the way to the others.
         let slot = slots.acquire().await;
         let answer = timeout(ATTEMPT, results.record(result)).await;
         drop(slot);
         let error = match answer {
-            Ok(Ok(Recorded::New)) => return meters::result("recorded"),
-            Ok(Ok(Recorded::AlreadyThere)) => return meters::result("already_there"),
+            Ok(Ok(recorded)) => {
+                if is_troubled.swap(false, Ordering::Relaxed) {
+                    tracing::info!("results are recorded again");
+                }
+                return meters::result(recorded.as_str());
+            }
             // Repeating would not help.
             Ok(Err(error @ EngineError::TooLarge { .. })) => {
                 tracing::error!(%match_id, error = %Chain(&error), "a result cannot be recorded");
@@ -145,8 +167,8 @@ async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
             Ok(Err(error)) => Chain(&error).to_string(),
             Err(_) => format!("no answer within {ATTEMPT:?}"),
         };
-        if std::mem::replace(&mut told, true) {
-            tracing::debug!(%match_id, error, "result still not recorded");
+        if is_troubled.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%match_id, error, "another result is not recorded yet");
         } else {
             tracing::warn!(%match_id, error, "result not recorded yet; it is tried again");
         }

@@ -15,6 +15,12 @@ export function deviceId(suffix = '') {
   return suffix === '' ? device : `${device}.${suffix}`;
 }
 
+/** The next {@link deviceId} is another one, and nobody has a name any more. */
+export function forgetPlayer() {
+  for (const key of [DEVICE, NAME]) remove(localStore(), key);
+  remove(sessionStore(), PLAYING);
+}
+
 /** @returns {string} the last name played under, or '' */
 export function rememberedName() {
   return read(localStore(), NAME) ?? '';
@@ -62,6 +68,14 @@ function read(store, key) {
     return store?.getItem(key) ?? null;
   } catch {
     return null;
+  }
+}
+
+function remove(store, key) {
+  try {
+    store?.removeItem(key);
+  } catch {
+    // Forbidden: then there was nothing.
   }
 }
 

@@ -1,11 +1,13 @@
 /** The page: wires the client, the lobby, the picture and the controls together. */
 
-import { Client, loginGuest } from '../sdk/index.js';
-import { deviceId, rememberedName, rememberName, rememberPlaying, wasPlaying } from './device.js';
+import { Client, loginGuest, Players } from '../sdk/index.js';
+import { deviceId, forgetPlayer, rememberedName, rememberName, rememberPlaying, wasPlaying } from './device.js';
 import { Events } from './events.js';
 import { EventsPanel } from './events_panel.js';
 import { Controls, Pump } from './input.js';
 import { Lobby } from './lobby.js';
+import { changeText, Ratings } from './ratings.js';
+import { download, RatingsPanel } from './ratings_panel.js';
 import { Renderer } from './render.js';
 import { Screens } from './screens.js';
 import { exposeState } from './window.js';
@@ -18,28 +20,34 @@ const TEXT_EVERY = 100;
 const query = new URLSearchParams(location.search);
 /** A room to watch rather than to play. */
 const watched = query.get('watch');
-const device = deviceId(query.get('player') ?? '');
+const mode = query.get('mode') ?? 'race';
+let device = ownDevice();
 const screens = new Screens();
 const client = new Client({ addresses: addresses(), login, client: CLIENT });
-const lobby = new Lobby(client, query.get('mode') ?? 'race');
+const lobby = new Lobby(client, mode);
 const events = new Events(client);
 const panel = new EventsPanel(screens.events, (what, event) => events.ask(what, event));
+const ratings = new Ratings(client, new Players({ token }), mode);
+const ratingsPanel = new RatingsPanel(screens.ratings, { export: saveData, erase: eraseData });
 const renderer = new Renderer(screens.canvas);
 const controls = new Controls(window, screens.touch);
 const pump = new Pump(client, controls);
 /** How the connection fared, for the curious. */
 const connection = { lost: 0, restored: 0, lastFreeze: /** @type {number | null} */ (null) };
 let playedAs = '';
+/** The last login's access token. */
+let accessToken = '';
 let pumping = '';
 
 wireButtons();
 wireConnection();
 lobby.addEventListener('change', showLobby);
 events.addEventListener('change', showEvents);
+ratings.addEventListener('change', showRatings);
 client.on('snapshot', ({ queued }) => pump.handleQueued(queued));
 window.setInterval(showText, TEXT_EVERY);
 requestAnimationFrame(drawFrame);
-exposeState({ client, lobby, events, connection });
+exposeState({ client, lobby, events, ratings, connection });
 start();
 
 function start() {
@@ -65,7 +73,32 @@ function addresses() {
 async function login() {
   const guest = { device, name: rememberedName() || 'Watcher' };
   playedAs = guest.name;
-  return (await loginGuest('', guest)).token;
+  accessToken = (await loginGuest('', guest)).token;
+  return accessToken;
+}
+
+/** A token for requests beside the session. */
+async function token(renew) {
+  return accessToken === '' || renew ? login() : accessToken;
+}
+
+function ownDevice() {
+  return deviceId(query.get('player') ?? '');
+}
+
+async function saveData() {
+  const data = await ratings.export();
+  if (data !== null) download(data, 'pixelrush.json');
+}
+
+async function eraseData() {
+  // The session would only be sent away.
+  client.close();
+  if (!(await ratings.erase())) return;
+  forgetPlayer();
+  accessToken = '';
+  device = ownDevice();
+  screens.name.value = '';
 }
 
 function wireButtons() {
@@ -84,6 +117,11 @@ function wireButtons() {
     screens.events.hidden = false;
     client.watchEvents();
     void client.start();
+  });
+  screens.showRatings.addEventListener('click', () => {
+    if (screens.name.value.trim() !== '') rememberName(screens.name.value.trim());
+    screens.ratings.hidden = false;
+    void ratings.refresh();
   });
   screens.again.addEventListener('click', () => {
     lobby.enter();
@@ -135,6 +173,11 @@ function showLobby() {
 
 function showEvents() {
   if (!screens.events.hidden) panel.show(events.shown, events.isKnown);
+}
+
+function showRatings() {
+  screens.showRatingChange(changeText(ratings.change));
+  if (!screens.ratings.hidden) ratingsPanel.show(ratings);
 }
 
 function showText() {

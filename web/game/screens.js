@@ -41,6 +41,8 @@ export class Screens {
     this.again = element('again');
     this.showEvents = element('show-events');
     this.events = element('event-list');
+    this.showRatings = element('show-ratings');
+    this.ratings = element('ratings-panel');
     this.touch = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-drive]'));
   }
 
@@ -96,6 +98,11 @@ export class Screens {
     element('standings').replaceChildren(...standings.map((standing) => row(standing, seat, tickHz)));
     const own = standings.find((standing) => standing.seat === seat);
     setText('result-title', own ? `You came ${ordinal(own.place)}` : 'Result');
+  }
+
+  /** @param {string} text what the race did to the player's rating, once that is known */
+  showRatingChange(text) {
+    setText('rating-change', text);
   }
 
   /**

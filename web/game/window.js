@@ -15,11 +15,13 @@
  *   the last freeze in ms
  * - `events`: how often each event of the client and of the server's channels was told
  * - `seats`: the events with a limited number of seats, as their panel shows them
+ * - `rating`: the player's own in the mode, what the last match changed, and the note, as the
+ *   panel shows them
  * - `error`: what the player is told, or ''
  */
 
-/** @param {{client: import("../sdk/client.js").Client, lobby: import("./lobby.js").Lobby, events: import("./events.js").Events, connection: object}} page */
-export function exposeState({ client, lobby, events, connection }) {
+/** @param {{client: import("../sdk/client.js").Client, lobby: import("./lobby.js").Lobby, events: import("./events.js").Events, ratings: import("./ratings.js").Ratings, connection: object}} page */
+export function exposeState({ client, lobby, events, ratings, connection }) {
   const state = () => {
     const { race } = lobby;
     return structuredClone({
@@ -33,6 +35,7 @@ export function exposeState({ client, lobby, events, connection }) {
       clock: race?.clock ?? 0,
       result: race?.result ?? null,
       seats: events.shown,
+      rating: { own: ratings.own, change: ratings.change, note: ratings.note },
       connection: {
         ...connection,
         state: client.state,

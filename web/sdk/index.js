@@ -26,6 +26,7 @@ export { CHANNELS, decodeFrame, encodeFrame, FrameError, MAX_STEPS } from './fra
 export { InputWindow } from './input.js';
 export { Link } from './link.js';
 export { LoginError, loginGuest } from './login.js';
+export { Players, RequestError } from './players.js';
 export { Session } from './session.js';
 export { SnapshotDecoder, SnapshotError, SNAPSHOTS_KEPT } from './snapshot.js';
 export { Timers } from './timers.js';

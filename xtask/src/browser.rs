@@ -21,7 +21,14 @@ pub(crate) fn test() -> Result<(), Failed> {
         .map_err(|error| Failed(format!("cannot make {}: {error}", shots.display())))?;
     let outcome = command(
         "node",
-        &["--test", "browser/events.mjs", "browser/race.mjs"],
+        &[
+            "--test",
+            // One after the other: they would meet in one queue.
+            "--test-concurrency=1",
+            "browser/events.mjs",
+            "browser/ratings.mjs",
+            "browser/race.mjs",
+        ],
     )
     .inside("web/tests")
     .env("PATH", &path)

@@ -211,6 +211,7 @@ impl LinkTask {
 
     fn begin(&mut self, open: &Open) {
         self.generation = open.generation;
+        self.parts.handle.set_calls(Some(open.calls.clone()));
         self.parts.handle.set_state(LinkState::Up(open.generation));
         self.parts.lobby.wake();
         tracing::info!(generation = %open.generation, build = open.build, "linked");
@@ -224,6 +225,7 @@ impl LinkTask {
             losses.increment(1);
         }
         self.parts.handle.set_state(LinkState::Down(reason));
+        self.parts.handle.set_calls(None);
         let bindings = self.attached.take();
         for binding in bindings.collect::<Vec<_>>() {
             self.send_away(binding, Cause::Lost(reason));

@@ -10,6 +10,7 @@ use protocol::id::{Channel, Generation, NodeId, SessionId};
 use rpc::pb;
 use rpc::pb::to_origin_item::Item as ToItem;
 use tokio::sync::mpsc;
+use tonic::transport::Channel as Transport;
 
 use super::binding::Binding;
 use crate::outbox::LinkId;
@@ -31,6 +32,8 @@ struct Shared {
     /// A detach found the queue full: the link's task looks for whom it has lost.
     missed: AtomicBool,
     state: Mutex<LinkState>,
+    /// For single calls, while it is up.
+    calls: Mutex<Option<Transport>>,
 }
 
 /// How a link is.
@@ -68,6 +71,7 @@ impl NodeLink {
             queue,
             missed: AtomicBool::new(false),
             state: Mutex::new(LinkState::Down("starting")),
+            calls: Mutex::default(),
         };
         (Self(Arc::new(shared)), items)
     }
@@ -90,6 +94,16 @@ impl NodeLink {
 
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state(), LinkState::Up(_))
+    }
+
+    /// The way for single calls beside the stream, while there is one.
+    pub(crate) fn calls(&self) -> Option<Transport> {
+        self.0.calls.lock().clone()
+    }
+
+    /// For the link's task.
+    pub(crate) fn set_calls(&self, calls: Option<Transport>) {
+        *self.0.calls.lock() = calls;
     }
 
     /// For the link's task.

@@ -18,11 +18,13 @@ use protocol::time::Timestamp;
 use rpc::batch::Batch;
 use rpc::inbound::{AttachRequest, Inbound};
 use rpc::origin::{GatewayStream, Origin, OriginIdentity, OriginStream, service};
+use rpc::pb::players_server::PlayersServer;
 use rpc::transport::{Endpoint, Incoming, memory};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::directory::Directory;
 use super::raw::DEADLINE;
 
 /// What an origin tells a client at attach.
@@ -43,6 +45,8 @@ pub(crate) struct FakeOrigin {
     frozen: Arc<watch::Sender<bool>>,
     channel: Channel,
     stop: CancellationToken,
+    /// What it says about players.
+    pub(crate) directory: Directory,
 }
 
 #[derive(Default)]
@@ -102,6 +106,7 @@ impl FakeOrigin {
             frozen: Arc::new(watch::Sender::new(false)),
             channel,
             stop: CancellationToken::new(),
+            directory: Directory::default(),
         };
         let identity = OriginIdentity {
             node: name.parse().unwrap(),
@@ -110,7 +115,8 @@ impl FakeOrigin {
             build: "test",
         };
         let service = service(identity, Arc::new(origin.clone()), origin.stop.clone());
-        let routes = tonic::service::Routes::new(service);
+        let players = PlayersServer::new(origin.directory.clone());
+        let routes = tonic::service::Routes::new(service).add_service(players);
         let stopped = origin.stop.clone().cancelled_owned();
         tokio::spawn(incoming.serve(routes, stopped));
         origin

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::results::FIRST_RATING;
 use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::Ack;
@@ -18,6 +19,7 @@ use super::Desk;
 use super::ask::Away;
 use super::player::{Activity, Player, Presence, fresh_epoch};
 use super::queue::Leave;
+use super::rating::Ratings;
 use super::standing::BATCH;
 use crate::event::Leaving;
 use crate::grpc::Mail;
@@ -124,7 +126,7 @@ impl Desk {
         };
         player.presence = Presence::Attached(stream);
         player.name = request.name;
-        player.rating = request.rating;
+        player.ratings.begins_at(request.rating);
         player.bot = request.bot;
         let attached = player.log.attach(request.mode, fresh_epoch());
         player.next_state = now;
@@ -132,7 +134,25 @@ impl Desk {
         if let Some(batch) = self.outbox.to(stream) {
             batch.attached(claim.session, claim.attempt, attached, state);
         }
+        self.ask_ratings(id);
         self.touch(id);
+    }
+
+    /// A player was forgotten: whoever is connected as the player is to log in anew, and is nobody
+    /// that was here before.
+    pub(super) async fn dismiss(&mut self, id: PlayerId) {
+        self.leave_queue(id, None, Leave::Asked).await;
+        self.abandon_match(id).await;
+        let Some(player) = self.roster.player_mut(id) else {
+            return;
+        };
+        player.ratings = Ratings::new(FIRST_RATING);
+        let attempt = player.claim().attempt;
+        if let Some((stream, session)) = player.line()
+            && let Some(batch) = self.outbox.to(stream)
+        {
+            batch.close_connection(session, attempt, CloseCode::TokenInvalid);
+        }
     }
 
     /// Lets those in whom the store was asked for in vain.

@@ -207,7 +207,7 @@ impl Desk {
         out_of_reach()
     }
 
-    fn refuse_join(&mut self, id: PlayerId, error: ErrorMessage) {
+    pub(super) fn refuse_join(&mut self, id: PlayerId, error: ErrorMessage) {
         let line = self.roster.player(id).and_then(Player::line);
         if let Some((stream, session)) = line
             && let Some(batch) = self.outbox.to(stream)

@@ -236,6 +236,9 @@ impl Desk {
                 player.activity = Activity::Idle;
                 self.notify(member.player, &event);
             }
+            // The result was recorded before the room was said to have ended. It is also that of
+            // who has left before.
+            self.ask_ratings(member.player);
         }
     }
 

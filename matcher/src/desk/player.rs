@@ -13,6 +13,7 @@ use rpc::origin::StreamId;
 use serde_json::json;
 
 use super::party::PartyWish;
+use super::rating::Ratings;
 use crate::config::{Config, Mode, ModeName, Region};
 use crate::ticket::{Member, Ticket};
 
@@ -29,7 +30,7 @@ pub(super) struct Player {
     pub(super) id: PlayerId,
     pub(super) name: String,
     pub(super) bot: bool,
-    pub(super) rating: i32,
+    pub(super) ratings: Ratings,
     /// Which attachment counts, or was the last to count. There is always one.
     pub(super) holder: Holder,
     pub(super) presence: Presence,
@@ -123,7 +124,7 @@ impl Player {
             id: request.player,
             name: request.name.clone(),
             bot: request.bot,
-            rating: request.rating,
+            ratings: Ratings::new(request.rating),
             holder,
             presence: Presence::Away(now),
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
@@ -140,12 +141,13 @@ impl Player {
         current.expect("a player is known by an attach that was accepted")
     }
 
-    /// The player on a ticket.
-    pub(super) fn member(&self) -> Member {
+    /// The player on a ticket for `mode`.
+    pub(super) fn member(&self, mode: &ModeName) -> Member {
+        let (rating, _) = self.ratings.of(mode);
         Member {
             player: self.id,
             name: self.name.clone(),
-            rating: self.rating,
+            rating,
             bot: self.bot,
         }
     }

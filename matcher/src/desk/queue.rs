@@ -47,6 +47,7 @@ impl Desk {
         let answer = match ClientMessage::parse(text) {
             Ok(ClientMessage::QueueJoin(join)) => self.join(id, &join).await,
             Ok(ClientMessage::QueueLeave(_)) => {
+                self.forget_waiting_join(id);
                 self.leave_queue(id, Some(Leaving::Left), Leave::Asked)
                     .await;
                 Ok(())
@@ -89,11 +90,18 @@ impl Desk {
     }
 
     async fn join(&mut self, id: PlayerId, join: &QueueJoin) -> Result<(), ErrorMessage> {
+        if self.waits_for_ratings(id, join) {
+            return Ok(());
+        }
         let joined = self.try_join(id, join).await;
         joined.map_err(|error| error.re("queue.join"))
     }
 
-    async fn try_join(&mut self, id: PlayerId, join: &QueueJoin) -> Result<(), ErrorMessage> {
+    pub(super) async fn try_join(
+        &mut self,
+        id: PlayerId,
+        join: &QueueJoin,
+    ) -> Result<(), ErrorMessage> {
         let config = self.config();
         let now = self.clock.now();
         let (mode_name, mode) = find_mode(&config, &join.mode)?;
@@ -436,7 +444,7 @@ pub(super) fn solo(player: &Player, wish: &Wish, now: Timestamp) -> Ticket {
     Ticket {
         id: TicketId(rand::random()),
         mode: wish.mode.clone(),
-        members: vec![player.member()],
+        members: vec![player.member(&wish.mode)],
         party: None,
         regions: wish.regions.clone(),
         enqueued_at: now,
@@ -455,7 +463,7 @@ pub(super) fn coming(
         code: party.code.clone(),
         mode: wish.mode.clone(),
         size: party.size,
-        member: player.member(),
+        member: player.member(&wish.mode),
         regions: wish.regions.clone(),
         since,
         ticket: TicketId(rand::random()),

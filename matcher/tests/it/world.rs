@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::drain::Drain;
 use chassis::readiness::Readiness;
 use engine::sqlite::SqliteSeats;
-use engine::{Leases, Placements};
+use engine::{Leases, Placements, Players};
 use pixelrush_matcher::config::{Mode, ModeName, ModeOptions};
 use pixelrush_matcher::seats::store::MemorySeats;
 use pixelrush_matcher::store::{MemoryStore, TicketStore};
@@ -14,11 +14,13 @@ use pixelrush_matcher::{
     Config, Dependencies, Matcher, NodeSource, Seats, ServeError, SyncdNode, build,
 };
 use protocol::id::Generation;
+use rpc::pb::players_client::PlayersClient;
 use rpc::token::Signer;
 use rpc::transport::{Endpoint, Incoming, MemoryConnector, memory};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tonic::transport::Channel;
 
 use crate::flaky::FlakyStore;
 use crate::gateway::Gateway;
@@ -35,6 +37,7 @@ pub(crate) struct World {
     /// The first matcher's way to it.
     pub(crate) way: Arc<FlakyStore>,
     shared: Arc<dyn TicketStore>,
+    players: Option<Arc<dyn Players>>,
     placements: Option<Arc<dyn Placements>>,
     seats: (Arc<MemorySeats>, Arc<SqliteSeats>),
     nodes: NodeSource,
@@ -61,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) leases: Option<Arc<dyn Leases>>,
     /// Instead of a store in memory.
     pub(crate) store: Option<Arc<dyn TicketStore>>,
+    /// Who played, if that is kept.
+    pub(crate) players: Option<Arc<dyn Players>>,
 }
 
 impl World {
@@ -120,6 +125,7 @@ impl World {
         let dependencies = Dependencies {
             store: way.clone(),
             seats: Some(of_seats(&seats)),
+            players: plan.players.clone(),
             nodes: nodes.clone(),
             placements: plan.placements.clone(),
             signer: signer.clone(),
@@ -140,6 +146,7 @@ impl World {
             store,
             way,
             shared,
+            players: plan.players,
             placements: plan.placements,
             seats,
             nodes,
@@ -157,6 +164,7 @@ impl World {
         let dependencies = Dependencies {
             store: way.clone(),
             seats: Some(of_seats(&self.seats)),
+            players: self.players.clone(),
             nodes: self.nodes.clone(),
             placements: self.placements.clone(),
             signer: self.signer.clone(),
@@ -171,6 +179,12 @@ impl World {
             running,
             connector,
         }
+    }
+
+    /// What gateways ask about players.
+    pub(crate) async fn directory(&self) -> PlayersClient<Channel> {
+        let endpoint = Endpoint::Memory(self.connector.clone());
+        PlayersClient::new(endpoint.connect(Duration::from_secs(1)).await.unwrap())
     }
 
     pub(crate) fn syncd(&self) -> &Syncd {

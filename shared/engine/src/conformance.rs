@@ -5,6 +5,7 @@
 pub mod journals;
 pub mod leases;
 pub mod placements;
+pub mod players;
 pub mod results;
 pub mod seats;
 pub mod tapes;

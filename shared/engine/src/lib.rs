@@ -10,7 +10,9 @@
 //! - [`journals`]: what a node has written before others may see what follows from it
 //! - [`tapes`]: what a room's game took in, to be run again
 //! - [`results`]: how a match ended, once
+//! - [`players`]: how good they are, by [`rating`], and what they have played
 //! - [`seats`]: who has which seat of an event, for good
+//! - [`pipeline`]: results on their way to the database
 //! - [`memory`], [`sqlite`]: the embedded implementations
 //! - [`redis`]: the implementation that several processes share
 //! - [`postgres`]: what must last, for several processes
@@ -26,8 +28,11 @@ mod error;
 pub mod journals;
 pub mod leases;
 pub mod memory;
+pub mod pipeline;
 pub mod placements;
+pub mod players;
 pub mod postgres;
+pub mod rating;
 pub mod redis;
 pub mod results;
 pub mod seats;
@@ -43,6 +48,8 @@ pub use error::EngineError;
 pub use journals::{Checkpoints, Estate, JournalInfo, Journals, Seal, Seq, Written};
 pub use leases::{Incarnation, Leases, Load, NodeKind, NodeRecord};
 pub use placements::{Placement, Placements};
+pub use players::{Leader, Played, PlayerRating, Players};
+pub use rating::Rating;
 pub use results::{MatchResult, Recorded, Results, Standing};
 pub use seats::{Booked, Booking, SeatLedger};
 pub use tapes::{Segment, Tapes};
@@ -70,6 +77,10 @@ pub struct Engine {
     pub is_shared: bool,
     /// How matches ended.
     pub results: Arc<dyn Results>,
+    /// Who played, and how good they are; none where results are in Redis alone.
+    pub players: Option<Arc<dyn Players>>,
+    /// Where results wait for a consumer, with Redis and a database.
+    pub queue: Option<redis::ResultQueue>,
     /// Who has which seat of an event; none where nothing lasts that all matchers share.
     pub seats: Option<Arc<dyn SeatLedger>>,
     /// Where the shared stores are, for stores of the services' own; none on the embedded engine.
@@ -87,10 +98,10 @@ impl Engine {
     /// The database cannot be opened, or a newer release has written it.
     pub fn embedded(data_dir: Option<&Path>) -> Result<Self, EngineError> {
         let file = data_dir.map(|folder| folder.join(DATABASE));
-        let results = match &file {
+        let results = Arc::new(match &file {
             Some(file) => sqlite::SqliteResults::open(file)?,
             None => sqlite::SqliteResults::in_memory()?,
-        };
+        });
         let seats = match &file {
             Some(file) => sqlite::SqliteSeats::open(file)?,
             None => sqlite::SqliteSeats::in_memory()?,
@@ -101,7 +112,9 @@ impl Engine {
             journals: Arc::new(memory::MemoryJournals::new()),
             tapes: Arc::new(memory::MemoryTapes::new()),
             is_shared: false,
-            results: Arc::new(results),
+            players: Some(results.clone()),
+            results,
+            queue: None,
             seats: Some(Arc::new(seats)),
             redis: None,
             postgres: None,
@@ -123,6 +136,8 @@ impl Engine {
             tapes: Arc::new(redis::RedisTapes::new(redis.clone())),
             is_shared: true,
             results: Arc::new(redis::RedisResults::new(redis.clone())),
+            players: None,
+            queue: None,
             seats: None,
             redis: Some(redis),
             postgres: None,
@@ -138,11 +153,24 @@ impl Engine {
         config: &chassis::postgres::PostgresConfig,
     ) -> Result<Self, EngineError> {
         let pool = postgres::open(config).await?;
+        let results = Arc::new(postgres::PostgresResults::new(pool.clone()));
         Ok(Self {
-            results: Arc::new(postgres::PostgresResults::new(pool.clone())),
+            players: Some(results.clone()),
+            results,
+            queue: self.redis.clone().map(redis::ResultQueue::new),
             postgres: Some(pool),
             ..self
         })
+    }
+
+    /// This engine with results that go to the database by the queue, where there is one: a
+    /// [`pipeline::Consumer`] elsewhere writes them.
+    #[must_use]
+    pub fn recording_by_queue(mut self) -> Self {
+        if let Some(queue) = self.queue.clone() {
+            self.results = Arc::new(pipeline::Queued::new(queue, self.results));
+        }
+        self
     }
 
     /// This engine with the ledger of seats in `pixelrush.db` under `data_dir`: for matchers that

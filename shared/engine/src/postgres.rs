@@ -1,10 +1,13 @@
 //! Postgres, for what must last and several processes share.
 //!
 //! - [`open`]: a pool whose schema is up to date
-//! - [`PostgresResults`]: how matches ended
+//! - [`PostgresResults`]: how matches ended, and who played them
 //!
 //! Every statement works through pgbouncer in transaction mode ([`chassis::postgres`]).
 
+mod columns;
+mod players;
+mod reading;
 mod results;
 mod schema;
 

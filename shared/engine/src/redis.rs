@@ -4,6 +4,7 @@
 //! - [`Redis`]: runs scripts where their keys are, within a deadline
 //! - [`Script`], [`Call`]: what is run
 //! - [`RedisLeases`], [`RedisPlacements`], [`RedisJournals`], [`RedisTapes`], [`RedisResults`]
+//! - [`ResultQueue`]: results on their way to a database
 //!
 //! # Connections, and which for what
 //! Commands of all callers share one *multiplexed* connection to each server: a call costs no
@@ -31,6 +32,7 @@ mod subscription;
 mod journals;
 mod leases;
 mod placements;
+mod result_queue;
 mod results;
 mod tapes;
 
@@ -40,6 +42,9 @@ pub use health::Without;
 pub use journals::RedisJournals;
 pub use leases::RedisLeases;
 pub use placements::RedisPlacements;
+pub use result_queue::{
+    Entry as QueueEntry, MAX_QUEUED, MAX_TAKEN, ResultQueue, TAKEN_FOR, Taken, Whereabouts,
+};
 pub use results::RedisResults;
 pub use run::{CONNECT, Redis};
 pub use script::{Call, Script};

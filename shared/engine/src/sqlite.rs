@@ -3,6 +3,7 @@
 //! A commit is on the disk before it is confirmed (`synchronous = FULL` on a write-ahead log).
 //! That costs a flush each, which is fine for a few matches a second.
 
+mod players;
 mod results;
 mod schema;
 mod seats;

@@ -16,5 +16,7 @@ mod forms;
 mod on_postgres;
 #[path = "it/on_redis.rs"]
 mod on_redis;
+#[path = "it/pipeline.rs"]
+mod pipeline;
 #[path = "it/trouble.rs"]
 mod trouble;

@@ -221,6 +221,8 @@ impl Hosted {
                 bot: seat.bot,
                 place: result.place,
                 ticks: result.ticks,
+                team: seat.team,
+                rating: seat.rating,
             }
         };
         let result = result.map(|result| MatchResult {

@@ -125,6 +125,8 @@ fn standings(ticks: u32) -> Vec<Standing> {
             bot: false,
             place: number as u32 + 1,
             ticks: Some(ticks + number as u32),
+            team: 0,
+            rating: 1_500,
         })
         .collect()
 }

@@ -11,6 +11,7 @@ use rpc::transport::MAX_RPC_MESSAGE;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Streaming;
+use tonic::transport::Channel;
 
 use super::{CONNECT, LinkError, LinkSource, LinkTarget};
 
@@ -20,6 +21,8 @@ const BATCHES: usize = 32;
 /// A stream to a node that has said hello.
 #[derive(Debug)]
 pub(super) struct Open {
+    /// For single calls.
+    pub(super) calls: Channel,
     pub(super) outbound: mpsc::Sender<pb::ToOrigin>,
     pub(super) inbound: Streaming<pb::FromOrigin>,
     pub(super) node: String,
@@ -53,7 +56,7 @@ async fn try_open(target: &LinkTarget, source: &LinkSource) -> Result<Open, Link
     let failed = |status| LinkError::Call(Box::new(status));
     let connecting = target.endpoint.connect(CONNECT);
     let channel = connecting.await.map_err(LinkError::Connect)?;
-    let mut client = OriginClient::new(channel)
+    let mut client = OriginClient::new(channel.clone())
         .max_decoding_message_size(MAX_RPC_MESSAGE)
         .max_encoding_message_size(MAX_RPC_MESSAGE);
     let (outbound, batches) = mpsc::channel(BATCHES);
@@ -75,6 +78,7 @@ async fn try_open(target: &LinkTarget, source: &LinkSource) -> Result<Open, Link
         return Err(LinkError::NoHello);
     };
     Ok(Open {
+        calls: channel,
         outbound,
         inbound,
         node: hello.node,

@@ -83,6 +83,8 @@ fn result(number: u64, finished_at_ms: u64, players: &[u64]) -> MatchResult {
         bot: player % 2 == 1,
         place,
         ticks: (place != 2).then_some(place * 1_000),
+        team: 0,
+        rating: 1_500,
     };
     MatchResult {
         match_id: MatchId(number),

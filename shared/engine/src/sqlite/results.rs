@@ -5,16 +5,19 @@ use std::str::FromStr;
 
 use protocol::id::PlayerId;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
-use super::{Database, store};
-use crate::results::{MAX_RECENT, MAX_STANDINGS, MatchResult, Recorded, Results, Standing};
+use super::{Database, players, store};
+use crate::players::entry::Entry;
+use crate::results::{
+    FIRST_RATING, MAX_RECENT, MAX_STANDINGS, MatchResult, Recorded, Results, Standing,
+};
 use crate::{BoxFuture, EngineError};
 
-/// Results in SQLite.
+/// Results in SQLite, and the players who had them.
 #[derive(Debug)]
 pub struct SqliteResults {
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl SqliteResults {
@@ -86,6 +89,7 @@ impl Results for SqliteResults {
 }
 
 fn insert(connection: &mut Connection, result: &MatchResult) -> rusqlite::Result<Recorded> {
+    // Immediate: it is alone until it is committed, also among processes.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let match_id = result.match_id.to_string();
     let finished_at_ms = i64::try_from(result.finished_at_ms).unwrap_or(i64::MAX);
@@ -103,27 +107,45 @@ fn insert(connection: &mut Connection, result: &MatchResult) -> rusqlite::Result
     if inserted == 0 {
         return Ok(Recorded::AlreadyThere);
     }
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO standings
-             (match_id, position, player, name, bot, place, ticks, finished_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        for (position, standing) in (0_i64..).zip(&result.standings) {
-            insert.execute(params![
-                match_id,
-                position,
-                standing.player.to_string(),
-                standing.name,
-                standing.bot,
-                standing.place,
-                standing.ticks,
-                finished_at_ms,
-            ])?;
-        }
-    }
+    let entry = Entry::of(result, &players::before(&transaction, result)?);
+    insert_seats(&transaction, &match_id, finished_at_ms, &entry)?;
+    players::update(&transaction, result, &entry)?;
     transaction.commit()?;
     Ok(Recorded::New)
+}
+
+fn insert_seats(
+    transaction: &Transaction<'_>,
+    match_id: &str,
+    finished_at_ms: i64,
+    entry: &Entry,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO standings
+         (match_id, position, player, name, bot, place, ticks, finished_at_ms, team,
+          mean_before, deviation_before, mean_after, deviation_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (position, row) in (0_i64..).zip(&entry.seats) {
+        let standing = &row.standing;
+        let (before, after) = row.change.unzip();
+        insert.execute(params![
+            match_id,
+            position,
+            standing.player.to_string(),
+            standing.name,
+            standing.bot,
+            standing.place,
+            standing.ticks,
+            finished_at_ms,
+            standing.team,
+            before.map(|rating| rating.mean),
+            before.map(|rating| rating.deviation),
+            after.map(|rating| rating.mean),
+            after.map(|rating| rating.deviation),
+        ])?;
+    }
+    Ok(())
 }
 
 fn select_recent(
@@ -145,7 +167,7 @@ fn select_recent(
         .query_map(params![player.to_string(), limit], match_of_row)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let mut standings = transaction.prepare_cached(
-        "SELECT player, name, bot, place, ticks FROM standings
+        "SELECT player, name, bot, place, ticks, team FROM standings
          WHERE match_id = ?1 ORDER BY position",
     )?;
     for result in &mut results {
@@ -172,6 +194,8 @@ fn standing_of_row(row: &Row<'_>) -> rusqlite::Result<Standing> {
         bot: row.get(2)?,
         place: row.get(3)?,
         ticks: row.get(4)?,
+        team: row.get::<_, Option<u32>>(5)?.unwrap_or(0),
+        rating: FIRST_RATING,
     })
 }
 

@@ -7,9 +7,10 @@ use crate::EngineError;
 
 /// Each step once, in order; a released step is never edited. A step expands: release N-1 must
 /// be able to go on with what N has written.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("0001-results.sql"),
     include_str!("0002-seats.sql"),
+    include_str!("0003-ratings.sql"),
 ];
 
 const OPERATION: &str = "bringing the database's schema up to date";

@@ -53,6 +53,20 @@ async fn results_in_a_file_conform() {
 }
 
 #[tokio::test]
+async fn players_in_memory_conform() {
+    let engine = embedded();
+    conformance::players::all(&*engine.results, &*engine.players.expect("players")).await;
+}
+
+#[tokio::test]
+async fn players_in_a_file_that_two_engines_share_conform() {
+    let folder = tempfile::tempdir().expect("folder");
+    let open = || Engine::embedded(Some(folder.path())).expect("an engine on disk");
+    let (writer, reader) = (open(), open());
+    conformance::players::all(&*writer.results, &*reader.players.expect("players")).await;
+}
+
+#[tokio::test]
 async fn seats_in_memory_conform() {
     conformance::seats::all(&*embedded().seats.expect("a ledger")).await;
 }
@@ -136,7 +150,9 @@ async fn damaged_data_is_told_from_a_failing_store() {
     other
         .execute_batch(&format!(
             "INSERT INTO matches VALUES ('not an id', 'rm_0000000000000001', 'race', 1);
-             INSERT INTO standings VALUES ('not an id', 0, '{player}', 'A', 0, 1, NULL, 1);"
+             INSERT INTO standings
+                 (match_id, position, player, name, bot, place, ticks, finished_at_ms)
+             VALUES ('not an id', 0, '{player}', 'A', 0, 1, NULL, 1);"
         ))
         .expect("write");
     let read = engine.results.recent(PlayerId(1), 1).await;

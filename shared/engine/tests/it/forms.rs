@@ -70,6 +70,8 @@ fn result() -> MatchResult {
             bot: false,
             place: 1,
             ticks: Some(3_600),
+            team: 0,
+            rating: 1_500,
         }],
     }
 }
