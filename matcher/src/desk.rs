@@ -12,9 +12,11 @@
 //!
 //! The desk waits for the ticket store, with bounded patience ([`ask`]), and for nothing else.
 
+mod accepting;
 mod ask;
 mod attach;
 mod joins;
+mod leaving;
 mod lobby;
 mod lost;
 mod matches;
@@ -24,11 +26,13 @@ mod pause;
 mod player;
 mod queue;
 mod queues;
+mod receipts;
 mod roster;
 mod rounds;
 mod seating;
 mod settling;
 mod standing;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

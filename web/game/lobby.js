@@ -39,6 +39,8 @@ export class Lobby extends EventTarget {
     this.race = null;
     /** @type {import("../sdk/control.js").QueueState | null} */
     this.queue = null;
+    /** @type {{match: string, until: number, accepted: boolean} | null} a match that asks, and until when by performance.now() */
+    this.proposed = null;
     this.error = '';
     /** Whether the server wants another name. */
     this.nameRefused = false;
@@ -49,6 +51,7 @@ export class Lobby extends EventTarget {
 
   /** @returns {string} what the player sees: the stage, or the race's own phase */
   get phase() {
+    if (this.stage === 'queue' && this.proposed) return this.proposed.accepted ? 'accepted' : 'proposed';
     return this.stage === 'race' && this.race ? this.race.phase : this.stage;
   }
 
@@ -79,6 +82,18 @@ export class Lobby extends EventTarget {
     this.#wanted = false;
     this.#client.leaveQueue();
     this.#stage('lobby');
+  }
+
+  /** Takes part in the match that asks. */
+  accept() {
+    if (!this.proposed || !this.#client.acceptMatch(this.proposed.match)) return;
+    this.proposed.accepted = true;
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /** Does not. */
+  decline() {
+    if (this.proposed) this.#client.declineMatch(this.proposed.match);
   }
 
   /** Leaves the race, or its result. */
@@ -124,6 +139,10 @@ export class Lobby extends EventTarget {
     } else if (state?.match) {
       this.#joinRoom(state.match);
     } else if (state?.queue) {
+      const { proposed } = state.queue;
+      this.proposed = proposed
+        ? { match: proposed.match, until: performance.now() + proposed.left_ms, accepted: proposed.accepted }
+        : null;
       this.#handleQueue({ mode: state.queue.mode, waiting_ms: state.queue.waiting_ms, size: 0 });
     } else if (!recovered && !this.#wanted && this.stage === 'connecting' && !this.#client.isWatching) {
       this.#stage('lobby');
@@ -152,6 +171,10 @@ export class Lobby extends EventTarget {
       return;
     }
     if (data.e === 'match.found') this.#joinRoom(data);
+    if (data.e === 'match.proposed') {
+      this.proposed = { match: data.match, until: performance.now() + data.within_ms, accepted: false };
+    }
+    if (data.e === 'match.off') this.proposed = null;
     if (data.e === 'queue.left') this.#handleLeftQueue(data);
     if (data.e === 'match.ended' && data.reason === 'lost' && this.stage !== 'lobby') {
       this.#fail(WORDS.gone);
@@ -178,7 +201,9 @@ export class Lobby extends EventTarget {
   #handleRefused(error) {
     const wait = error.retry_after_ms;
     // What comes with a time is asked again by the client then.
-    if (error.re === 'queue.join' && error.code === 'already_in_match' && wait == null) {
+    if (error.re === 'queue.join' && error.field === 'receipt') {
+      // The player is in the queue all the same.
+    } else if (error.re === 'queue.join' && error.code === 'already_in_match' && wait == null) {
       this.#askAgain(error.message);
     } else if (error.re === 'queue.join' && wait == null) {
       this.#fail(error.message);
@@ -236,6 +261,7 @@ export class Lobby extends EventTarget {
 
   #stage(stage) {
     this.stage = stage;
+    if (stage !== 'queue' && stage !== 'connecting') this.proposed = null;
     this.dispatchEvent(new Event('change'));
   }
 }

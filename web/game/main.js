@@ -78,6 +78,8 @@ function wireButtons() {
     void client.start();
   });
   screens.leaveQueue.addEventListener('click', () => lobby.leaveQueue());
+  screens.accept.addEventListener('click', () => lobby.accept());
+  screens.decline.addEventListener('click', () => lobby.decline());
   screens.leaveRace.addEventListener('click', () => lobby.leave());
   screens.showEvents.addEventListener('click', () => {
     if (screens.name.value.trim() !== '') rememberName(screens.name.value.trim());
@@ -141,6 +143,7 @@ function showText() {
   // Opening and reservations count down.
   if (lobby.stage === 'lobby') showEvents();
   screens.showLink(client.state, client.rtt);
+  if (lobby.proposed) screens.showProposal(lobby.proposed);
   if (lobby.stage === 'race' && lobby.race) screens.showRace(lobby.race);
 }
 

@@ -147,12 +147,36 @@ export class Client {
   /**
    * Enters a queue and stays in it across reconnects until a match is found.
    * @param {string} mode
-   * @param {{regions?: Record<string, number>, party?: {code: string, size: number}}} [options]
+   * @param {import("./control.js").JoinOptions} [options]
    */
   joinQueue(mode, options = {}) {
     this.#queue = { mode, options };
     this.#session?.joinQueue(mode, options);
     this.#drive();
+  }
+
+  /**
+   * Takes part in a match that was proposed (`match.proposed`).
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  acceptMatch(match) {
+    return this.#answerMatch('accept', match);
+  }
+
+  /**
+   * Does not take part, and leaves the queue: for a while the server lets the player into none.
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  declineMatch(match) {
+    return this.#answerMatch('decline', match);
+  }
+
+  #answerMatch(what, match) {
+    const said = this.#session?.answerMatch(what, match) ?? false;
+    this.#drive();
+    return said;
   }
 
   /** Leaves the queue. */
@@ -353,6 +377,9 @@ export class Client {
 
   #handle(event) {
     switch (event.type) {
+      case 'queueState':
+        this.#keepReceipt(event.state);
+        break;
       case 'snapshot':
         this.#handleSnapshot(event.snapshot);
         return;
@@ -404,8 +431,18 @@ export class Client {
     if (this.#queue && !state?.queue) this.#session?.joinQueue(this.#queue.mode, this.#queue.options);
   }
 
+  /** Should the server lose the ticket, the next `queue.join` brings it back with its age. */
+  #keepReceipt({ mode, receipt }) {
+    if (receipt && this.#queue?.mode === mode) this.#queue.options = { ...this.#queue.options, receipt };
+  }
+
   /** What may be tried again is, if the player still wants it by then. */
-  #handleRefused({ re, retry_after_ms: retryAfter }) {
+  #handleRefused({ re, field, retry_after_ms: retryAfter }) {
+    if (re === 'queue.join' && field === 'receipt') {
+      // The player is in the queue all the same.
+      if (this.#queue) this.#queue.options = { ...this.#queue.options, receipt: undefined };
+      return;
+    }
     if (!['queue.join', 'room.join', 'room.watch'].includes(re)) return;
     clearTimeout(this.#retries.get(re));
     if (retryAfter != null) this.#retries.set(re, setTimeout(() => this.#askAgain(re), retryAfter));

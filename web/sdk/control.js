@@ -41,6 +41,7 @@ export const SUBPROTOCOL = 'pixelrush.v1';
  * @property {number} size players in the queue
  * @property {number} [estimate_ms] how much longer it takes
  * @property {[number, number]} [party] members present and wanted
+ * @property {string} [receipt] for a `queue.join`, should the server lose the ticket
  *
  * @typedef {object} EventInfo an event with a limited number of seats
  * @property {string} event its name, for programs
@@ -100,12 +101,24 @@ export function helloMessage(hello) {
 }
 
 /**
+ * What a wish to play may say besides its mode.
+ * @typedef {object} JoinOptions
+ * @property {Record<string, number>} [regions] round trip to each, in milliseconds
+ * @property {{code: string, size: number}} [party] what its members agreed on
+ * @property {string} [version] build of the game: modes may keep builds apart
+ * @property {Record<string, string>} [attributes] by what else to meet, if the mode has attributes
+ * @property {string[]} [roles] what the player takes, the dearest first; none: anything
+ * @property {string} [receipt] out of the last `queue.state` of this wait; the client adds it by itself
+ */
+
+/**
  * Enters a queue, or stays in it: joining twice keeps the place.
  * @param {string} mode
- * @param {{regions?: Record<string, number>, party?: {code: string, size: number}}} [options]
+ * @param {JoinOptions} [options]
  */
 export function queueJoinMessage(mode, options = {}) {
-  return JSON.stringify({ t: 'queue.join', mode, regions: options.regions, party: options.party });
+  const { regions, party, version, attributes, roles, receipt } = options;
+  return JSON.stringify({ t: 'queue.join', mode, regions, party, version, attributes, roles, receipt });
 }
 
 /**
@@ -114,6 +127,15 @@ export function queueJoinMessage(mode, options = {}) {
  */
 export function newInstance(random) {
   return `in_${hex32(random)}${hex32(random)}`;
+}
+
+/**
+ * Takes part in a match that was proposed, or does not and leaves the queue.
+ * @param {"accept" | "decline"} what
+ * @param {string} match out of `match.proposed`
+ */
+export function matchMessage(what, match) {
+  return JSON.stringify({ t: `match.${what}`, match });
 }
 
 /** Leaves the queue. */

@@ -12,6 +12,7 @@ export {
   helloMessage,
   parseServerMessage,
   queueJoinMessage,
+  matchMessage,
   queueLeaveMessage,
   roomJoinMessage,
   roomLeaveMessage,

@@ -9,7 +9,7 @@ import { Backoff } from './backoff.js';
 import { CloseCode, Retry } from './close.js';
 import { DEFAULTS, firstPaces, paces } from './config.js';
 import {
-  eventListMessage, eventMessage, helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
+  eventListMessage, eventMessage, helloMessage, matchMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
   roomLeaveMessage, roomSayMessage, roomUnwatchMessage, roomWatchMessage,
 } from './control.js';
 import { Counts } from './counts.js';
@@ -218,6 +218,17 @@ export class Session {
   /** Leaves the queue; if the word is lost, the server is told once it shows that it does not know. */
   leaveQueue() {
     this.#leaving.leaveQueue(this.#say(queueLeaveMessage()));
+  }
+
+  /**
+   * Takes part in a match that was proposed, or does not. If the word is lost, say it again while the
+   * match channel's state shows the match as proposed and not accepted.
+   * @param {"accept" | "decline"} what
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  answerMatch(what, match) {
+    return this.#say(matchMessage(what, match));
   }
 
   /**

@@ -260,6 +260,21 @@ test('nothing is written to a socket that is closing', async () => {
   assert.equal(sockets[0].sent.length, before);
 });
 
+test('a receipt goes with the next join, until it is refused', async () => {
+  const { client } = await welcomed();
+  client.joinQueue('race', { regions: { eu: 20 } });
+  const joins = () => sockets[0].sent.filter(({ t }) => t === 'queue.join');
+  sockets[0].say({ t: 'queue.state', mode: 'duel', waiting_ms: 3_000, size: 1, receipt: 'of another wait' });
+  sockets[0].say({ t: 'queue.state', mode: 'race', waiting_ms: 3_000, size: 1, receipt: 'r' });
+  sockets[0].say({ t: 'queue.state', mode: 'race', waiting_ms: 4_000, size: 1 });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(joins().at(-1), { t: 'queue.join', mode: 'race', regions: { eu: 20 }, receipt: 'r' });
+  const message = 'expired';
+  sockets[0].say({ t: 'error', code: 'token_expired', message, re: 'queue.join', field: 'receipt' });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(joins().at(-1), { t: 'queue.join', mode: 'race', regions: { eu: 20 } });
+});
+
 test('a listener that throws does not stop the heartbeat', async () => {
   const { client } = await welcomed();
   client.on('queueState', () => {

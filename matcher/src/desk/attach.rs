@@ -16,8 +16,8 @@ use rpc::origin::StreamId;
 
 use super::Desk;
 use super::ask::Away;
+use super::leaving::Leave;
 use super::player::{Activity, Player, Presence, fresh_epoch};
-use super::queue::Leave;
 use super::standing::BATCH;
 use crate::event::Leaving;
 use crate::grpc::Mail;
@@ -125,6 +125,7 @@ impl Desk {
         player.presence = Presence::Attached(stream);
         player.name = request.name;
         player.rating = request.rating;
+        player.deviation = request.deviation;
         player.bot = request.bot;
         let attached = player.log.attach(request.mode, fresh_epoch());
         player.next_state = now;

@@ -13,8 +13,9 @@ use rpc::origin::StreamId;
 use serde_json::json;
 
 use super::party::PartyWish;
-use crate::config::{Config, Mode, ModeName, Region};
-use crate::ticket::{Member, Ticket};
+use crate::config::{Config, Mode, ModeName, Region, Role};
+use crate::store::Found;
+use crate::ticket::{Attributes, Member, Ticket, Version};
 
 /// A match brings a handful of events. At either bound the history is given up and the client
 /// closed, so that it resumes with whole state.
@@ -30,6 +31,7 @@ pub(super) struct Player {
     pub(super) name: String,
     pub(super) bot: bool,
     pub(super) rating: i32,
+    pub(super) deviation: u32,
     /// Which attachment counts, or was the last to count. There is always one.
     pub(super) holder: Holder,
     pub(super) presence: Presence,
@@ -82,8 +84,12 @@ pub(super) struct Queued {
     pub(super) ticket: Option<Arc<Ticket>>,
     /// The match that has claimed the ticket and looks for a room.
     pub(super) placing: Option<MatchId>,
+    /// That match asks whether the player takes part.
+    pub(super) proposed: Option<Proposed>,
     /// Members present and wanted, while the party gathers.
     pub(super) fill: Option<(u8, u8)>,
+    /// When the client is given the next receipt; `None`: it has had none.
+    pub(super) receipt_at: Option<Timestamp>,
     /// What the estimate was at first.
     pub(super) expected: Option<Duration>,
 }
@@ -96,12 +102,39 @@ impl Queued {
     }
 }
 
+/// A match that asks whether a player takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Proposed {
+    pub(super) match_id: MatchId,
+    /// Until then.
+    pub(super) until: Timestamp,
+    /// The player has said yes.
+    pub(super) accepted: bool,
+}
+
+impl Proposed {
+    /// What a ticket says of it.
+    pub(super) fn of(found: &Found, now: Timestamp) -> Option<Self> {
+        let asking = found.asking?;
+        Some(Self {
+            match_id: found.claimed_by?,
+            until: now + asking.left,
+            accepted: asking.accepted,
+        })
+    }
+}
+
 /// What a player wants to play.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
     pub(super) mode: ModeName,
     pub(super) regions: BTreeMap<Region, u32>,
     pub(super) party: Option<PartyWish>,
+    /// If the mode keeps builds apart.
+    pub(super) version: Option<Version>,
+    pub(super) attributes: Attributes,
+    /// The player's own, if the mode has roles.
+    pub(super) roles: Vec<Role>,
 }
 
 /// A match that a player is in.
@@ -110,6 +143,8 @@ pub(super) struct Playing {
     pub(super) match_id: MatchId,
     pub(super) mode: ModeName,
     pub(super) room: RoomId,
+    /// The player's, if the mode has roles.
+    pub(super) role: Option<Role>,
     /// The room ticket.
     pub(super) ticket: String,
 }
@@ -124,6 +159,7 @@ impl Player {
             name: request.name.clone(),
             bot: request.bot,
             rating: request.rating,
+            deviation: request.deviation,
             holder,
             presence: Presence::Away(now),
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
@@ -140,12 +176,14 @@ impl Player {
         current.expect("a player is known by an attach that was accepted")
     }
 
-    /// The player on a ticket.
-    pub(super) fn member(&self) -> Member {
+    /// The player on a ticket, for these roles.
+    pub(super) fn member(&self, roles: &[Role]) -> Member {
         Member {
             player: self.id,
             name: self.name.clone(),
             rating: self.rating,
+            deviation: self.deviation,
+            roles: roles.to_vec(),
             bot: self.bot,
         }
     }
@@ -194,18 +232,31 @@ impl Player {
     pub(super) fn state(&self, now: Timestamp) -> String {
         let queue = self.queued().map(|queued| {
             let waited = now.since(queued.since);
-            json!({
+            let mut state = json!({
                 "mode": queued.wish.mode,
                 "waiting_ms": u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
-            })
+            });
+            if let Some(proposed) = &queued.proposed {
+                let left = proposed.until.since(now);
+                state["proposed"] = json!({
+                    "match": proposed.match_id,
+                    "left_ms": u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                    "accepted": proposed.accepted,
+                });
+            }
+            state
         });
         let playing = self.playing().map(|playing| {
-            json!({
+            let mut found = json!({
                 "match": playing.match_id,
                 "mode": playing.mode,
                 "room": playing.room,
                 "ticket": playing.ticket,
-            })
+            });
+            if let Some(role) = &playing.role {
+                found["role"] = json!(role);
+            }
+            found
         });
         json!({ "queue": queue, "match": playing }).to_string()
     }

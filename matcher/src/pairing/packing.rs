@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::roles::{self, Masks, Roles};
 use crate::config::MAX_TEAMS;
 
 /// What a match must be.
@@ -18,6 +19,8 @@ pub(super) struct Goal {
     pub(super) largest: u8,
     /// Bots that may fill free places.
     pub(super) bots: usize,
+    /// The roles of each team, if the mode has any.
+    pub(super) roles: Option<Roles>,
 }
 
 /// Which tickets make it.
@@ -38,7 +41,7 @@ impl Goal {
     }
 
     /// The team size for `people`: the largest that they and the bots can fill.
-    fn team_size(&self, people: u8) -> Option<u8> {
+    pub(super) fn team_size(&self, people: u8) -> Option<u8> {
         let players = |size: u8| usize::from(self.teams) * usize::from(size);
         (self.smallest..=self.largest).rev().find(|size| {
             let people = usize::from(people);
@@ -55,8 +58,12 @@ impl Choice {
 }
 
 /// The choice with most people, then with the largest teams, then of the first tickets in the
-/// list. The first ticket is always in it. `sizes` are in order of preference.
-pub(super) fn choose(sizes: &[u8], goal: &Goal) -> Option<Choice> {
+/// list. The first ticket is always in it. `sizes` are in order of preference; `masks`, what the
+/// members play, count in a mode with roles only.
+pub(super) fn choose(sizes: &[u8], masks: &[Masks], goal: &Goal) -> Option<Choice> {
+    if let Some(roles) = goal.roles {
+        return roles::choose(sizes, masks, goal, roles);
+    }
     let first = *sizes.first()?;
     let total: usize = sizes.iter().map(|size| usize::from(*size)).sum();
     if total < goal.fewest_people() || first > goal.largest {
@@ -228,11 +235,12 @@ mod tests {
             smallest,
             largest,
             bots,
+            roles: None,
         }
     }
 
     fn chosen(sizes: &[u8], goal: Goal) -> Option<(Vec<usize>, usize)> {
-        choose(sizes, &goal).map(|choice| (choice.chosen, choice.bots))
+        choose(sizes, &[], &goal).map(|choice| (choice.chosen, choice.bots))
     }
 
     #[test]
@@ -264,7 +272,7 @@ mod tests {
 
     #[test]
     fn teams_of_a_short_match_are_equal() {
-        let choice = choose(&[1; 5], &goal(2, 1, 4, 0)).unwrap();
+        let choice = choose(&[1; 5], &[], &goal(2, 1, 4, 0)).unwrap();
         assert_eq!((choice.people, choice.team_size), (4, 2));
     }
 }

@@ -58,6 +58,11 @@ impl Dice {
             player: PlayerId(player),
             name: format!("player {player}"),
             rating: 1500 - 7 * i32::try_from(player).unwrap(),
+            deviation: u32::try_from(player % 3).unwrap() * 100,
+            roles: match player % 4 {
+                0 => vec!["tank".parse().unwrap()],
+                _ => Vec::new(),
+            },
             bot: player.is_multiple_of(5),
         }
     }
@@ -78,6 +83,8 @@ impl Dice {
             size,
             member: self.member(),
             regions,
+            version: (self.up_to(8) == 1).then(|| "1.2".parse().unwrap()),
+            attributes: BTreeMap::new(),
             since: Timestamp(now),
             ticket: TicketId(ticket),
             enqueued_at: Timestamp(now),
@@ -242,6 +249,7 @@ impl Pair {
         let wanted = [Wanted {
             match_id: MatchId(match_id),
             tickets: tickets.clone(),
+            ask: None,
         }];
         let claimant = self.dice.matcher();
         let granted = agree!(self, claim(&wanted, &claimant, LONG));

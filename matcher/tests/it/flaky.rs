@@ -7,8 +7,8 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use parking_lot::Mutex;
 use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Added, Asked, Cursor, EndedMatch, Fed, Gather, Gathered, MatchRecord, Page, Removed, Restored,
-    Settling, Sighting, Standing, Swept, TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, CoolDown, Cursor, EndedMatch, Fed, Gather, Gathered,
+    MatchRecord, Page, Removed, Restored, Settling, Sighting, Standing, Swept, TicketStore, Wanted,
 };
 use pixelrush_matcher::ticket::Ticket;
 use protocol::id::{MatchId, PlayerId, TicketId};
@@ -140,6 +140,24 @@ impl TicketStore for FlakyStore {
         claim_for: Duration,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         self.pass(|store| store.renew(matches, claim_for))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        player: PlayerId,
+        match_id: MatchId,
+        accepts: bool,
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Answered, EngineError>> {
+        self.pass(|store| store.answer(player, match_id, accepts, cool_down))
+    }
+
+    fn acceptance<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Vec<Acceptance>, EngineError>> {
+        self.pass(|store| store.acceptance(matches, cool_down))
     }
 
     fn settle<'a>(

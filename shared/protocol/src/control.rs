@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
+use crate::id::{Channel, Epoch, InstanceId, MatchId, Offset, PlayerId, Position, SessionId};
 
 pub use error::{ErrorCode, ErrorMessage};
 pub use event::{EventCounts, EventInfo, EventList, EventRef, EventSeat, EventsListed, SeatState};
@@ -34,6 +34,12 @@ pub enum ClientMessage {
     /// Leave the queue.
     #[serde(rename = "queue.leave")]
     QueueLeave(QueueLeave),
+    /// Take part in a match that was proposed.
+    #[serde(rename = "match.accept")]
+    MatchAccept(MatchRef),
+    /// Do not: the player leaves the queue.
+    #[serde(rename = "match.decline")]
+    MatchDecline(MatchRef),
     /// Enter the room that a match was given.
     #[serde(rename = "room.join")]
     RoomJoin(RoomJoin),
@@ -126,6 +132,19 @@ pub struct QueueJoin {
     /// Play together with others who name the same party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<PartyRef>,
+    /// The build of the game that the client runs. Modes may keep builds apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// By what else to meet, as far as the mode has attributes: name and value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// The roles that the player takes, the dearest first. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The receipt out of the last `queue.state` of this wait: if the ticket is lost, it comes back
+    /// with its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// A party that forms when `size` players name the same `code`.
@@ -140,6 +159,14 @@ pub struct PartyRef {
 /// Body of `queue.leave`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct QueueLeave {}
+
+/// Body of `match.accept` and `match.decline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchRef {
+    /// The match, as `match.proposed` named it.
+    #[serde(rename = "match")]
+    pub match_id: MatchId,
+}
 
 /// Body of `room.join`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,6 +294,9 @@ pub struct QueueState {
     /// Members present and wanted, while a party gathers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<(u8, u8)>,
+    /// For a `queue.join`, should the server lose the ticket. Now and then; the last one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// Body of `goaway`.
@@ -280,10 +310,12 @@ pub struct GoAway {
 
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 12] = [
+    pub const TYPES: [&str; 14] = [
         "hello",
         "queue.join",
         "queue.leave",
+        "match.accept",
+        "match.decline",
         "room.join",
         "room.leave",
         "room.say",
@@ -305,6 +337,8 @@ impl ClientMessage {
             "hello" => body(text, &kind).map(Self::Hello),
             "queue.join" => body(text, &kind).map(Self::QueueJoin),
             "queue.leave" => body(text, &kind).map(Self::QueueLeave),
+            "match.accept" => body(text, &kind).map(Self::MatchAccept),
+            "match.decline" => body(text, &kind).map(Self::MatchDecline),
             "room.join" => body(text, &kind).map(Self::RoomJoin),
             "room.leave" => body(text, &kind).map(Self::RoomLeave),
             "room.say" => body(text, &kind).map(Self::RoomSay),
@@ -332,6 +366,8 @@ impl ClientMessage {
             Self::Hello(_) => "hello",
             Self::QueueJoin(_) => "queue.join",
             Self::QueueLeave(_) => "queue.leave",
+            Self::MatchAccept(_) => "match.accept",
+            Self::MatchDecline(_) => "match.decline",
             Self::RoomJoin(_) => "room.join",
             Self::RoomLeave(_) => "room.leave",
             Self::RoomSay(_) => "room.say",

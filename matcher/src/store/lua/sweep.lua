@@ -17,4 +17,5 @@ for _, player in ipairs(redis.call('ZRANGEBYSCORE', P .. 'seen', '-inf', NOW, 'L
     redis.call('ZREM', P .. 'seen', player)
   end
 end
+redis.call('ZREMRANGEBYSCORE', P .. 'cool', '-inf', NOW)
 return {#claims, removed}

@@ -26,6 +26,8 @@ scripts! {
     FIND = "find.lua";
     FEED_END = "feed_end.lua";
     CLAIM = "claim.lua";
+    ANSWER = "answer.lua";
+    ACCEPTANCE = "acceptance.lua";
     RENEW = "renew.lua";
     SETTLE = "settle.lua";
     GIVE_BACK = "give_back.lua";

@@ -76,6 +76,10 @@ pub enum ErrorCode {
     RateLimited,
     /// The matcher has no such mode.
     ModeUnknown,
+    /// The match was not proposed to the player, or not any more.
+    MatchUnknown,
+    /// The player did not accept a match; `retry_after_ms` says when they may queue again.
+    CoolingDown,
     /// The player is in a match; leave it first.
     AlreadyInMatch,
     /// The party is full, or its members disagree about it.
