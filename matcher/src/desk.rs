@@ -24,6 +24,8 @@ mod outbox;
 mod party;
 mod pause;
 mod player;
+mod private;
+mod private_talk;
 mod queue;
 mod queues;
 mod receipts;

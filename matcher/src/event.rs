@@ -48,6 +48,9 @@ pub(crate) enum MatchEvent<'a> {
         room: RoomId,
         reason: Ending,
     },
+    /// The player is in no private room any more.
+    #[serde(rename = "private.left")]
+    PrivateLeft { reason: Leaving },
     /// The player is in no queue any more.
     #[serde(rename = "queue.left")]
     QueueLeft {
@@ -76,6 +79,8 @@ pub(crate) enum Leaving {
     Timeout,
     /// The client was out of reach for longer than the grace time.
     Away,
+    /// The player was sent away from a private room, or it has gone on without.
+    SentAway,
     /// The player declined a match.
     Declined,
     /// The player did not answer whether they take part in a match.
@@ -91,6 +96,7 @@ impl Leaving {
             Self::Left => "You left the queue.",
             Self::Timeout => "No match was found in time. Try again, or try another mode.",
             Self::Away => "You were disconnected for too long and lost your place in the queue.",
+            Self::SentAway => "You are not in the private room any more.",
             Self::Declined => "You declined the match and left the queue.",
             Self::Unanswered => "You did not accept the match in time and left the queue.",
             Self::ModeGone => "This mode is not offered any more.",

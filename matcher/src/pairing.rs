@@ -66,6 +66,15 @@ pub struct Proposal {
     pub spread: u32,
 }
 
+impl Proposal {
+    /// Whether it is of a private room.
+    pub fn is_private(&self) -> bool {
+        self.tickets
+            .iter()
+            .any(|seated| seated.ticket.private.is_some())
+    }
+}
+
 /// A ticket in a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seated {
@@ -88,4 +97,21 @@ pub fn pair(mode: &Mode, waiting: &[Arc<Ticket>], now: Timestamp, most: usize) -
         searches: usize::MAX,
     };
     queue.pass(mode, now, limits)
+}
+
+/// The match of a private room, whose members, each on a ticket, fill the teams of `mode` together
+/// with these bots, whatever their ratings.
+pub fn of_private(mode: &Mode, members: Vec<Arc<Ticket>>, bots: Vec<Arc<Ticket>>) -> Proposal {
+    let ratings = || members.iter().map(|ticket| ticket.rating());
+    let spread = match (ratings().min(), ratings().max()) {
+        (Some(lowest), Some(highest)) => highest.abs_diff(lowest),
+        _ => 0,
+    };
+    let tickets: Vec<Arc<Ticket>> = members.into_iter().chain(bots).collect();
+    let players = u8::try_from(tickets.len()).expect("at most MAX_MATCH");
+    Proposal {
+        tickets: search::seat(mode, tickets, players / mode.teams),
+        region: None,
+        spread,
+    }
 }

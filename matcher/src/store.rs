@@ -11,6 +11,7 @@
 pub mod conformance;
 pub mod feed;
 pub mod memory;
+pub mod private;
 pub mod record;
 pub mod redis;
 
@@ -28,6 +29,7 @@ use crate::ticket::{Attributes, Member, PartyCode, Ticket, Version};
 pub use crate::event::Ending;
 pub use feed::{Change, Cursor, Fed, Page};
 pub use memory::MemoryStore;
+pub use private::{Changed, Entered, Entering, PrivateChange, PrivateMember, PrivateRoom, Start};
 pub use record::MatchRecord;
 pub use redis::RedisStore;
 
@@ -45,6 +47,8 @@ pub enum Standing {
     Ticket(Found),
     /// In a party that is not complete.
     Gathering(Gathering),
+    /// In a private room.
+    Private(PrivateRoom),
     /// In a match that runs.
     Match(Arc<MatchRecord>),
 }
@@ -322,7 +326,32 @@ pub trait TicketStore: Send + Sync + 'static {
         sighting: &'a Sighting,
     ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>>;
 
-    /// Takes a player out of the queue: the ticket is gone, and the others of a party gather
+    /// Somebody comes to a private room, or opens one. Asked twice it is the same.
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>>;
+
+    /// A member of a private room changes it.
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>>;
+
+    /// The match of a private room begins: its tickets are claimed, as by [`claim`](Self::claim),
+    /// together with those of the bots, or nothing is. It is not if the room is not as `start` has
+    /// it, or not ready, or if a bot's ticket does not wait. If the match is given back, its members
+    /// are in the room again; once it is settled, the room is over.
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
+
+    /// Takes a player out of the queue, or of a private room: the ticket is gone, and the others of a party gather
     /// again. With `unseen_by`, only if this matcher was the last to see the player, or nobody
     /// has for the grace time.
     fn remove<'a>(

@@ -23,6 +23,9 @@ pub struct Ticket {
     /// The code that they gathered by, of a party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<PartyCode>,
+    /// The private room that it is of. Such a ticket is claimed from the start and never waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<PartyCode>,
     /// Worst round trip of the members to each region, in milliseconds. Empty: any region will do.
     #[serde(default)]
     pub regions: BTreeMap<Region, u32>,

@@ -30,6 +30,8 @@ mod on_redis;
 mod outages;
 #[path = "it/parties.rs"]
 mod parties;
+#[path = "it/private.rs"]
+mod private;
 #[path = "it/queues.rs"]
 mod queues;
 #[path = "it/receipts.rs"]

@@ -6,6 +6,7 @@ import { Events } from './events.js';
 import { EventsPanel } from './events_panel.js';
 import { Controls, Pump } from './input.js';
 import { Lobby } from './lobby.js';
+import { PrivatePanel } from './private_panel.js';
 import { Renderer } from './render.js';
 import { Screens } from './screens.js';
 import { exposeState } from './window.js';
@@ -24,12 +25,16 @@ const client = new Client({ addresses: addresses(), login, client: CLIENT });
 const lobby = new Lobby(client, query.get('mode') ?? 'race');
 const events = new Events(client);
 const panel = new EventsPanel(screens.events, (what, event) => events.ask(what, event));
+const privatePanel = new PrivatePanel(screens.private, (player) => client.inPrivate('kick', { player }));
 const renderer = new Renderer(screens.canvas);
 const controls = new Controls(window, screens.touch);
 const pump = new Pump(client, controls);
 /** How the connection fared, for the curious. */
 const connection = { lost: 0, restored: 0, lastFreeze: /** @type {number | null} */ (null) };
 let playedAs = '';
+let self = '';
+/** The invite code of a link that was followed. */
+let invited = new URLSearchParams(location.hash.slice(1)).get('join') ?? '';
 let pumping = '';
 
 wireButtons();
@@ -44,7 +49,9 @@ start();
 
 function start() {
   screens.name.value = rememberedName();
-  if (watched !== null) {
+  if (invited !== '' && rememberedName() !== '') {
+    gather();
+  } else if (watched !== null) {
     lobby.watch(watched);
     void client.start();
   } else if (wasPlaying() && rememberedName() !== '') {
@@ -68,15 +75,36 @@ async function login() {
   return (await loginGuest('', guest)).token;
 }
 
+/** Into the private room that the player is invited to, or into a new one. */
+function gather() {
+  if (playedAs !== rememberedName()) client.close();
+  lobby.gather(invited);
+  invited = '';
+  history.replaceState(null, '', location.pathname + location.search);
+  void client.start();
+}
+
 function wireButtons() {
   screens.form.addEventListener('submit', (event) => {
     event.preventDefault();
     rememberName(screens.name.value.trim());
+    if (invited !== '') {
+      gather();
+      return;
+    }
     // A name is part of the login.
     if (playedAs !== rememberedName()) client.close();
     lobby.enter();
     void client.start();
   });
+  screens.gather.addEventListener('click', () => {
+    if (!screens.form.reportValidity()) return;
+    rememberName(screens.name.value.trim());
+    gather();
+  });
+  screens.ready.addEventListener('change', () => client.inPrivate('ready', { ready: screens.ready.checked }));
+  screens.start.addEventListener('click', () => client.inPrivate('start'));
+  screens.leavePrivate.addEventListener('click', () => lobby.leavePrivate());
   screens.leaveQueue.addEventListener('click', () => lobby.leaveQueue());
   screens.accept.addEventListener('click', () => lobby.accept());
   screens.decline.addEventListener('click', () => lobby.decline());
@@ -94,6 +122,9 @@ function wireButtons() {
 }
 
 function wireConnection() {
+  client.on('welcome', ({ welcome }) => {
+    self = welcome.player;
+  });
   client.on('lost', () => {
     connection.lost += 1;
     screens.showBanner('Reconnecting…');
@@ -123,6 +154,7 @@ function showLobby() {
   screens.showNameRefused(lobby.nameRefused);
   if (phase === 'lobby' && client.state === 'live') screens.hideLost();
   screens.showQueue(lobby.queue);
+  if (lobby.private) privatePanel.show(lobby.private, self);
   const plays = race?.seat !== -1;
   if (plays) rememberPlaying(phase !== 'lobby' && phase !== 'result');
   controls.enabled = plays && (phase === 'countdown' || phase === 'racing');

@@ -4,7 +4,8 @@ import { CAR_COLOURS } from './cars.js';
 
 /** Parts of the page by the phase that shows them; the others show the race. */
 const SECTIONS = {
-  lobby: 'lobby', connecting: 'queue', queue: 'queue', proposed: 'queue', accepted: 'queue', found: 'queue', result: 'result',
+  lobby: 'lobby', connecting: 'queue', queue: 'queue', proposed: 'queue', accepted: 'queue', found: 'queue', private: 'private',
+  result: 'result',
 };
 
 /** The client's states in a player's words. */
@@ -43,6 +44,11 @@ export class Screens {
     this.leaveQueue = element('leave-queue');
     this.accept = element('accept');
     this.decline = element('decline');
+    this.gather = element('gather');
+    this.private = element('private');
+    this.ready = /** @type {HTMLInputElement} */ (element('private-ready'));
+    this.start = element('private-start');
+    this.leavePrivate = element('private-leave');
     this.leaveRace = element('leave-race');
     this.again = element('again');
     this.showEvents = element('show-events');

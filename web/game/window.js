@@ -3,7 +3,7 @@
  * play by program use the client library.
  *
  * `pixelrush.state()` gives
- * - `phase`: lobby, connecting, queue, proposed, accepted, found, countdown, racing, finished, result
+ * - `phase`: lobby, connecting, queue, proposed, accepted, private, found, countdown, racing, finished, result
  * - `room`: the room's id, or `null`
  * - `seat`: the player's own seat, or -1
  * - `cars`: as race.js describes them (pixels, radians), each with its player's `name`, by the
@@ -33,6 +33,7 @@ export function exposeState({ client, lobby, events, connection }) {
       clock: race?.clock ?? 0,
       result: race?.result ?? null,
       seats: events.shown,
+      private: lobby.private,
       connection: {
         ...connection,
         state: client.state,

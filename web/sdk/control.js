@@ -43,6 +43,12 @@ export const SUBPROTOCOL = 'pixelrush.v1';
  * @property {[number, number]} [party] members present and wanted
  * @property {string} [receipt] for a `queue.join`, should the server lose the ticket
  *
+ * @typedef {object} PrivateState a private room
+ * @property {string} code its invite code
+ * @property {string} mode
+ * @property {number} most most members
+ * @property {{player: string, name: string, ready: boolean}[]} members in the order in which they came; the first leads
+ *
  * @typedef {object} EventInfo an event with a limited number of seats
  * @property {string} event its name, for programs
  * @property {string} title
@@ -138,6 +144,16 @@ export function matchMessage(what, match) {
   return JSON.stringify({ t: `match.${what}`, match });
 }
 
+/**
+ * Opens a private room, enters one by its invite code, or does something in it.
+ * @param {"open" | "join" | "ready" | "kick" | "start" | "leave"} what
+ * @param {{mode?: string, code?: string, ready?: boolean, player?: string}} [fields]
+ */
+export function privateMessage(what, fields = {}) {
+  const { mode, code, ready, player } = fields;
+  return JSON.stringify({ t: `private.${what}`, mode, code, ready, player });
+}
+
 /** Leaves the queue. */
 export function queueLeaveMessage() {
   return JSON.stringify({ t: 'queue.leave' });
@@ -206,7 +222,8 @@ const SHAPES = {
   channel: { ch: isChannel, epoch: isCount, offset: isCount, recovered: isFlag },
   'channel.lost': { ch: isChannel, reason: isText },
   'channel.closed': { ch: isChannel, reason: isText },
-  'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair },
+  'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair, 'receipt?': isText },
+  'private.state': { code: isText, mode: isText, most: isCount, members: isMembers },
   'event.list': { events: isEvents, server_time_ms: isLong },
   'event.counts': { event: isText, version: isLong, seats: isCount, free: isCount },
   'event.seat': { event: isText, state: isSeatState, 'seat?': isCount, 'left_ms?': isLong },
@@ -273,6 +290,11 @@ function isFlag(value) {
 
 function isPair(value) {
   return Array.isArray(value) && value.length === 2 && value.every(isCount);
+}
+
+function isMembers(value) {
+  const shape = { player: isText, name: isText, ready: isFlag };
+  return Array.isArray(value) && value.every((one) => one !== null && typeof one === 'object' && faultOf(one, shape) === null);
 }
 
 function isEvents(value) {

@@ -13,6 +13,7 @@ export {
   parseServerMessage,
   queueJoinMessage,
   matchMessage,
+  privateMessage,
   queueLeaveMessage,
   roomJoinMessage,
   roomLeaveMessage,

@@ -260,6 +260,23 @@ test('nothing is written to a socket that is closing', async () => {
   assert.equal(sockets[0].sent.length, before);
 });
 
+test('a private room is asked for again by its code after a connection is lost', async () => {
+  const { client } = await welcomed();
+  client.openPrivate('race');
+  const said = () => sockets[0].sent.filter(({ t }) => t?.startsWith('private.'));
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(said().at(-1), { t: 'private.open', mode: 'race' });
+  sockets[0].say({ t: 'private.state', code: 'K7WM2QXP', mode: 'race', most: 8, members: [] });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(said().at(-1), { t: 'private.join', code: 'K7WM2QXP' });
+  client.inPrivate('ready', { ready: true });
+  assert.deepEqual(said().at(-1), { t: 'private.ready', ready: true });
+  client.inPrivate('leave');
+  const before = said().length;
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.equal(said().length, before);
+});
+
 test('a receipt goes with the next join, until it is refused', async () => {
   const { client } = await welcomed();
   client.joinQueue('race', { regions: { eu: 20 } });

@@ -150,6 +150,12 @@ impl Live {
             ClientMessage::QueueLeave(_) => self.to_matcher("queue.leave", text),
             ClientMessage::MatchAccept(_)
             | ClientMessage::MatchDecline(_)
+            | ClientMessage::PrivateOpen(_)
+            | ClientMessage::PrivateJoin(_)
+            | ClientMessage::PrivateReady(_)
+            | ClientMessage::PrivateKick(_)
+            | ClientMessage::PrivateStart(_)
+            | ClientMessage::PrivateLeave(_)
             | ClientMessage::EventList(_)
             | ClientMessage::EventReserve(_)
             | ClientMessage::EventConfirm(_)

@@ -210,6 +210,7 @@ impl Desk {
         player.presence = Presence::Away(now);
         if leave {
             self.leave_queue(id, None, Leave::Asked).await;
+            self.leave_private(id, None, Leave::Asked).await;
         } else if player.bot {
             // A bot that is not there must not fill a match. It queues anew when it is back.
             self.leave_queue(id, None, Leave::Unseen).await;
@@ -242,6 +243,10 @@ impl Desk {
             Activity::Queued(_) if timed_out => self.time_out(id).await,
             Activity::Queued(_) if gone => {
                 self.leave_queue(id, Some(Leaving::Away), Leave::Unseen)
+                    .await;
+            }
+            Activity::Private(_) if gone => {
+                self.leave_private(id, Some(Leaving::Away), Leave::Unseen)
                     .await;
             }
             Activity::Queued(_) if player.next_state <= now => self.send_queue_state(id, now),

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::party::PartyWish;
 use crate::config::{Config, Mode, ModeName, Region, Role};
-use crate::store::Found;
+use crate::store::{Found, PrivateRoom};
 use crate::ticket::{Attributes, Member, Ticket, Version};
 
 /// A match brings a handful of events. At either bound the history is given up and the client
@@ -70,6 +70,8 @@ pub(super) enum Activity {
     Idle,
     /// Waits for a match.
     Queued(Queued),
+    /// Is in a private room.
+    Private(PrivateRoom),
     /// Is in a match.
     Playing(Playing),
 }
@@ -228,6 +230,15 @@ impl Player {
             .is_some_and(|queued| queued.placing == Some(match_id))
     }
 
+    /// Whether the place is one that no queue's feed tells of.
+    pub(super) fn is_between(&self) -> bool {
+        match &self.activity {
+            Activity::Queued(queued) => queued.is_between(),
+            Activity::Private(_) => true,
+            Activity::Idle | Activity::Playing(_) => false,
+        }
+    }
+
     /// The channel's whole state, as JSON.
     pub(super) fn state(&self, now: Timestamp) -> String {
         let queue = self.queued().map(|queued| {
@@ -258,7 +269,11 @@ impl Player {
             }
             found
         });
-        json!({ "queue": queue, "match": playing }).to_string()
+        let mut state = json!({ "queue": queue, "match": playing });
+        if let Activity::Private(room) = &self.activity {
+            state["private"] = json!(super::private::state_of(room));
+        }
+        state.to_string()
     }
 
     /// When this player's wait has lasted for as long as the mode allows. Bots wait for ever, and
@@ -281,6 +296,7 @@ impl Player {
         };
         match &self.activity {
             Activity::Playing(_) => None,
+            Activity::Private(_) => Some(since + config.grace),
             Activity::Queued(queued) => queued.placing.is_none().then(|| since + config.grace),
             Activity::Idle if self.log.is_settled() && self.unsettled.is_none() => {
                 Some(since + config.grace)

@@ -16,6 +16,7 @@ use super::ask::Away;
 use super::leaving::Leave;
 use super::party::{PartyWish, mismatch};
 use super::player::{Activity, Queued, Unsettled, Wish};
+use super::private_talk::is_of_private_rooms;
 use super::receipts::{self, Brought};
 use super::seating::is_of_events;
 use super::wish::{coming, find_mode, solo};
@@ -51,6 +52,10 @@ impl Desk {
                 let answered = self.answer_match(id, one.match_id, false).await;
                 answered.map_err(|error| error.re("match.decline"))
             }
+            Ok(message) if is_of_private_rooms(&message) => {
+                let done = self.private_message(id, &message).await;
+                done.map_err(|error| error.re(message.kind()))
+            }
             // The room hears of it by itself; here it makes the player free to queue again.
             Ok(ClientMessage::RoomLeave(_)) => {
                 self.abandon_match(id).await;
@@ -79,6 +84,7 @@ impl Desk {
     fn put_off(&mut self, stream: StreamId, session: SessionId, text: &str) {
         let error = match ClientMessage::parse(text) {
             Ok(ClientMessage::QueueJoin(_)) => out_of_reach().re("queue.join"),
+            Ok(message) if is_of_private_rooms(&message) => out_of_reach().re(message.kind()),
             Ok(message) if is_of_events(&message) => out_of_reach().re(message.kind()),
             Ok(_) => return,
             Err(error) => error,
@@ -119,6 +125,7 @@ impl Desk {
                 return Err(already_in_match("a match is being made").retry_after_ms(RETRY_MS));
             }
             Activity::Queued(_) => self.leave_queue(id, None, Leave::Asked).await,
+            Activity::Private(_) => self.leave_private(id, None, Leave::Asked).await,
             // As almost everyone: together with the others of this turn.
             Activity::Idle if player.unsettled.is_none() => {
                 let (brought, refused) = self.bring(id, join, &wish, now);
@@ -186,6 +193,10 @@ impl Desk {
             Standing::Gathering(_) => {
                 self.take_up(id, &standing, now);
                 Ok(())
+            }
+            Standing::Private(room) => {
+                self.learn_private(id, &room.clone(), now);
+                Err(already_in_match("you are in a private room"))
             }
             Standing::Ticket(_) | Standing::Nothing => {
                 let error = already_in_match("an earlier ticket is still being dealt with");
@@ -324,7 +335,7 @@ impl Desk {
     }
 }
 
-fn already_in_match(what: &str) -> ErrorMessage {
+pub(super) fn already_in_match(what: &str) -> ErrorMessage {
     let message = format!("{what}; leave it first, or wait until it ends");
     ErrorMessage::new(ErrorCode::AlreadyInMatch, message)
 }
@@ -344,6 +355,7 @@ fn is_left_over(id: PlayerId, standing: &Standing, wish: &Wish) -> bool {
     let stands = match standing {
         Standing::Ticket(found) if found.claimed_by.is_none() => Wish::of_ticket(id, &found.ticket),
         Standing::Gathering(gathering) => Wish::of_gathering(gathering),
+        Standing::Private(_) => return true,
         _ => return false,
     };
     !stands.is_same_queue(wish)

@@ -136,7 +136,7 @@ impl Desk {
         }
     }
 
-    fn begin_placing(
+    pub(super) fn begin_placing(
         &mut self,
         config: &Config,
         name: &ModeName,
@@ -163,7 +163,8 @@ impl Desk {
             seats: seats(proposal),
         };
         let spread = proposal.spread;
-        let Some(rule) = mode.accept else {
+        // Who begins a private match is there.
+        let Some(rule) = mode.accept.filter(|_| !proposal.is_private()) else {
             let placement = Placement::new(name.clone(), players, tickets, spread, None);
             self.matches.begin_placing(match_id, placement);
             self.look_for_room(config, order);

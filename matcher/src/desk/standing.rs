@@ -141,6 +141,18 @@ impl Desk {
         };
         match (&player.activity, &standing) {
             (Activity::Idle, Standing::Nothing) => {}
+            (_, Standing::Private(room)) => {
+                let before = self.proposed(id);
+                let room = room.clone();
+                self.learn_private(id, &room, now);
+                self.tell_proposal(id, before);
+            }
+            (Activity::Private(_), Standing::Nothing) if is_here => {
+                if !self.is_behind(now) {
+                    self.bring_private_back(id, now).await;
+                }
+            }
+            (Activity::Private(_), Standing::Nothing) => {}
             (_, Standing::Match(record)) => self.learn_match(id, record, now),
             (Activity::Playing(playing), _) => {
                 let match_id = playing.match_id;
@@ -230,6 +242,8 @@ impl Desk {
             _ => Leaving::Left,
         };
         let standing = match (&queued.ticket, &queued.wish.party) {
+            // Of a private room whose match was to begin: it is not for the queue.
+            (Some(ticket), _) if ticket.private.is_some() => Ok(Standing::Nothing),
             (Some(ticket), _) => self.bring_ticket_back(ticket).await,
             (None, Some(party)) => {
                 let (wish, since) = (&queued.wish, queued.since);
@@ -282,6 +296,7 @@ impl Desk {
             Standing::Nothing => Activity::Idle,
             Standing::Ticket(found) => Activity::Queued(self.on_ticket(id, found, now)),
             Standing::Gathering(gathering) => Activity::Queued(self.in_party(id, gathering)),
+            Standing::Private(room) => Activity::Private(room.clone()),
             Standing::Match(record) => Activity::Playing(self.in_match(id, record, now)),
         };
         if let Some(player) = self.roster.player_mut(id) {
@@ -358,6 +373,12 @@ impl Desk {
         let is_bot = player.bot;
         let wait = player
             .queued()
+            .filter(|queued| {
+                queued
+                    .ticket
+                    .as_ref()
+                    .is_some_and(|one| one.private.is_none())
+            })
             .map(|queued| (now.since(queued.since), queued.expected));
         let metrics = self.metrics.of(&record.mode);
         if is_bot {
@@ -390,7 +411,8 @@ impl Desk {
 /// Whether it is this player who stands there.
 fn is_with(standing: &Standing, id: PlayerId, queued: &Queued) -> bool {
     match standing {
-        Standing::Nothing => false,
+        // Of another member.
+        Standing::Nothing | Standing::Private(_) => false,
         Standing::Ticket(found) => {
             let mut members = found.ticket.members.iter();
             members.any(|member| member.player == id)

@@ -92,6 +92,7 @@ pub(super) fn solo(
         mode: wish.mode.clone(),
         members: vec![player.member(&wish.roles)],
         party: None,
+        private: None,
         regions: wish.regions.clone(),
         version: wish.version.clone(),
         attributes: wish.attributes.clone(),

@@ -69,6 +69,7 @@ fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
             wish.regions.clone()
         },
         party: None,
+        private: None,
         version: (wish.version > 0 && !wish.bot)
             .then(|| format!("1.{}", wish.version).parse().unwrap()),
         attributes: if wish.chat && !wish.bot {

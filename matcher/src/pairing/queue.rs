@@ -151,6 +151,11 @@ impl Queue {
         self.players
     }
 
+    /// Bots that wait, oldest first, at most so many.
+    pub fn bots(&self, most: usize) -> Vec<Arc<Ticket>> {
+        self.bots.values().take(most).cloned().collect()
+    }
+
     /// When a pass has something to do, as things stand.
     pub fn next_try(&self) -> Option<Timestamp> {
         if self.offer_bots {

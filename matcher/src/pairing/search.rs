@@ -1,6 +1,7 @@
 //! The search for a match around one ticket of a queue.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::time::Timestamp;
 
@@ -11,7 +12,7 @@ use super::roles::{self, Roles};
 use super::window::{self, Candidate, Selection};
 use super::{NEAREST, Proposal, Seated, teams};
 use crate::config::{Mode, Role};
-use crate::ticket::Age;
+use crate::ticket::{Age, Ticket};
 
 /// Whom a search looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,29 +193,34 @@ impl Queue {
     fn proposal(&self, mode: &Mode, region: Where, selection: Selection) -> Proposal {
         let mut tickets = selection.tickets;
         tickets.extend(self.bots.values().take(selection.bots).cloned());
-        let units: Vec<teams::Unit> = tickets
-            .iter()
-            .map(|ticket| teams::Unit {
-                size: ticket.size(),
-                rating: ticket.rating_sum(),
-                masks: roles::masks(mode, ticket),
-            })
-            .collect();
-        let split = teams::split(&units, mode.teams, selection.team_size, Roles::of(mode));
-        let first = u8::from(mode.teams > 1);
-        let seated = tickets.into_iter().zip(split).map(|(ticket, team)| Seated {
-            ticket,
-            team: team + first,
-            roles: Vec::new(),
-        });
-        let mut tickets: Vec<Seated> = seated.collect();
-        give_roles(mode, &mut tickets);
         Proposal {
-            tickets,
+            tickets: seat(mode, tickets, selection.team_size),
             region: region.and_then(|bit| self.names.name(bit).cloned()),
             spread: selection.spread,
         }
     }
+}
+
+/// Splits tickets that fit into teams of that size, and gives everyone a role.
+pub(super) fn seat(mode: &Mode, tickets: Vec<Arc<Ticket>>, team_size: u8) -> Vec<Seated> {
+    let units: Vec<teams::Unit> = tickets
+        .iter()
+        .map(|ticket| teams::Unit {
+            size: ticket.size(),
+            rating: ticket.rating_sum(),
+            masks: roles::masks(mode, ticket),
+        })
+        .collect();
+    let split = teams::split(&units, mode.teams, team_size, Roles::of(mode));
+    let first = u8::from(mode.teams > 1);
+    let seated = tickets.into_iter().zip(split).map(|(ticket, team)| Seated {
+        ticket,
+        team: team + first,
+        roles: Vec::new(),
+    });
+    let mut tickets: Vec<Seated> = seated.collect();
+    give_roles(mode, &mut tickets);
+    tickets
 }
 
 /// Gives everyone of each team a role, if the mode has roles.

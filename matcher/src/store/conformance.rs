@@ -9,6 +9,7 @@ mod expiry;
 mod feeds;
 mod matches;
 mod parties;
+mod private;
 mod races;
 mod tickets;
 
@@ -41,6 +42,7 @@ pub async fn all(store: Arc<dyn TicketStore>) {
         parties::checks(),
         matches::checks(),
         accept::checks(),
+        private::checks(),
         expiry::checks(),
         races::checks(),
         feeds::checks(),
@@ -75,6 +77,7 @@ pub fn ticket(id: u64, mode: &str, players: &[u64], enqueued_at: u64) -> Ticket 
         mode: self::mode(mode),
         members: players.iter().copied().map(member).collect(),
         party: None,
+        private: None,
         regions: BTreeMap::new(),
         version: None,
         attributes: BTreeMap::new(),

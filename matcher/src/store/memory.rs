@@ -6,6 +6,7 @@ mod accept;
 mod claims;
 mod feed;
 mod party;
+mod private;
 mod state;
 
 use std::future::ready;
@@ -18,8 +19,9 @@ use protocol::id::{MatchId, PlayerId, TicketId};
 use tokio::time::Instant;
 
 use super::{
-    Acceptance, Added, Answered, Asked, CoolDown, Cursor, EndedMatch, Fed, Gather, Gathered,
-    MatchRecord, Page, Removed, Restored, Settling, Sighting, Standing, Swept, TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Entered, Entering,
+    Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling, Sighting,
+    Standing, Start, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::Ticket;
@@ -100,6 +102,37 @@ impl TicketStore for MemoryStore {
         };
         let gathered = gather.iter().map(&mut one).collect();
         Box::pin(ready(Ok(gathered)))
+    }
+
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>> {
+        let mut state = self.state.lock();
+        let has_room = self.has_room(&state, 1);
+        let entered = state.enter_private(entering, sighting, has_room, Instant::now());
+        Box::pin(ready(Ok(entered)))
+    }
+
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>> {
+        let changed = self.state.lock().change_private(player, change);
+        Box::pin(ready(Ok(changed)))
+    }
+
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        let ends_at = Instant::now() + claim_for;
+        let started = self.state.lock().start_private(start, claimant, ends_at);
+        Box::pin(ready(Ok(started)))
     }
 
     fn remove<'a>(

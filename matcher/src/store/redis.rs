@@ -17,12 +17,12 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use protocol::id::{MatchId, PlayerId, TicketId};
 
 use self::feed::fed;
-use self::replies::{damaged, duration, gathered, in_order, kind, legible, standing};
-use self::written::{about, attributes, json, list, millis, push_ticket};
+use self::replies::{damaged, duration, gathered, in_order, kind, legible, private_room, standing};
+use self::written::{about, attributes, json, list, millis, names, push_ticket, written};
 use super::{
-    Acceptance, Added, Answered, Asked, CoolDown, Cursor, EndedMatch, Ending, Fed, Gather,
-    Gathered, MatchRecord, Page, Removed, Restored, Settling, Sighting, Standing, Swept,
-    TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Ending, Entered,
+    Entering, Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling,
+    Sighting, Standing, Start, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::{Ticket, Version};
@@ -123,6 +123,93 @@ impl TicketStore for RedisStore {
             let replies: Vec<Reply> = self.redis.run(operation, call).await?;
             let gathered = replies.iter().map(|reply| gathered(operation, reply));
             in_order(operation, gather.len(), gathered.collect())
+        })
+    }
+
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>> {
+        Box::pin(async move {
+            let operation = "entering a private room";
+            let (mode, most) = match &entering.open {
+                Some((mode, most)) => (mode.as_str(), *most),
+                None => ("", 0),
+            };
+            let call = self
+                .call(&scripts::ENTER_PRIVATE)
+                .arg(sighting.by.to_string())
+                .arg(millis(sighting.grace))
+                .arg(self.limit)
+                .arg(entering.code.as_str())
+                .arg(mode)
+                .arg(most)
+                .arg(entering.member.player.to_string())
+                .arg(json(&entering.member));
+            let reply: Reply = self.redis.run(operation, call).await?;
+            match kind(&reply) {
+                "private" => Ok(Entered::In(private_room(operation, &reply)?)),
+                "kept" => Ok(Entered::Kept(standing(operation, &reply[1..])?)),
+                "unknown" => Ok(Entered::Unknown),
+                "sent_away" => Ok(Entered::SentAway),
+                "no_place" => Ok(Entered::Full),
+                "full" => Ok(Entered::StoreFull),
+                _ => Err(damaged(operation)),
+            }
+        })
+    }
+
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>> {
+        Box::pin(async move {
+            let operation = "changing a private room";
+            let (what, of) = match change {
+                PrivateChange::Ready(true) => ("ready", player),
+                PrivateChange::Ready(false) => ("unready", player),
+                PrivateChange::SendAway(member) => ("send_away", member),
+            };
+            let call = self
+                .call(&scripts::CHANGE_PRIVATE)
+                .arg(player.to_string())
+                .arg(what)
+                .arg(of.to_string());
+            let reply: Reply = self.redis.run(operation, call).await?;
+            match kind(&reply) {
+                "private" => Ok(Changed::Room(private_room(operation, &reply)?)),
+                "not_there" => Ok(Changed::NotThere),
+                "not_leader" => Ok(Changed::NotLeader),
+                _ => Err(damaged(operation)),
+            }
+        })
+    }
+
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move {
+            let mut call = self
+                .call(&scripts::START_PRIVATE)
+                .arg(claimant.to_string())
+                .arg(millis(claim_for))
+                .arg(start.code.as_str())
+                .arg(start.match_id.to_string())
+                .arg(list(&start.bots));
+            for ticket in &start.tickets {
+                call = call
+                    .arg(ticket.id.to_string())
+                    .arg(written(&**ticket))
+                    .arg(ticket.mode.as_str())
+                    .arg(ticket.rating())
+                    .arg(names(&ticket.members));
+            }
+            self.redis.run("starting a private match", call).await
         })
     }
 

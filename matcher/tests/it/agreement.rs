@@ -8,8 +8,8 @@ use engine::Incarnation;
 use engine::redis::{Redis, RedisConfig};
 use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Asked, Change, Cursor, EndedMatch, Ending, Gather, MatchRecord, MemoryStore, RedisStore,
-    Settling, Sighting, Standing, TicketStore, Wanted, conformance,
+    Asked, Change, Cursor, EndedMatch, Ending, Entering, Gather, MatchRecord, MemoryStore,
+    PrivateChange, RedisStore, Settling, Sighting, Standing, TicketStore, Wanted, conformance,
 };
 use pixelrush_matcher::ticket::{Member, PartyCode, Ticket};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
@@ -155,7 +155,7 @@ impl Reader {
 impl Pair {
     async fn ask(&mut self) {
         let sighting = self.dice.sighting();
-        match self.dice.up_to(12) {
+        match self.dice.up_to(14) {
             1 | 2 => {
                 // Some that need not agree with each other.
                 let count = self.dice.up_to(3);
@@ -203,6 +203,23 @@ impl Pair {
                     ending: Ending::Lost,
                 }];
                 agree!(self, end(&ended));
+            }
+            12 => {
+                let open = (self.dice.up_to(2) == 1).then(|| ("race".parse().unwrap(), 3));
+                let entering = Entering {
+                    code: PartyCode::new(&format!("room {}", self.dice.up_to(3))),
+                    open,
+                    member: self.dice.member(),
+                };
+                agree!(self, enter_private(&entering, &sighting));
+            }
+            13 => {
+                let player = PlayerId(self.dice.up_to(PLAYERS));
+                let change = match self.dice.up_to(3) {
+                    1 => PrivateChange::SendAway(PlayerId(self.dice.up_to(PLAYERS))),
+                    ready => PrivateChange::Ready(ready == 2),
+                };
+                agree!(self, change_private(player, change));
             }
             _ => {
                 let player = PlayerId(self.dice.up_to(PLAYERS));
@@ -356,7 +373,7 @@ async fn both_stores_answer_alike() {
 /// Whether the player is really there.
 fn has(standing: &Standing, player: PlayerId) -> bool {
     match standing {
-        Standing::Nothing | Standing::Gathering(_) => true,
+        Standing::Nothing | Standing::Gathering(_) | Standing::Private(_) => true,
         Standing::Ticket(found) => found.ticket.members.iter().any(|one| one.player == player),
         // These records have any players.
         Standing::Match(_) => true,

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use engine::redis::{Redis, RedisConfig};
 use pixelrush_matcher::store::{
-    Answered, Asked, CoolDown, EndedMatch, Ending, Found, Gather, Gathered, MatchRecord, Question,
-    RedisStore, Settling, Sighting, Standing, TicketStore, Wanted, conformance,
+    Answered, Asked, CoolDown, EndedMatch, Ending, Entering, Found, Gather, Gathered, MatchRecord,
+    PrivateChange, Question, RedisStore, Settling, Sighting, Standing, TicketStore, Wanted,
+    conformance,
 };
 use pixelrush_matcher::ticket::{PartyCode, Ticket};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
@@ -75,6 +76,15 @@ fn gather(code: &str, player: u64) -> Gather {
     }
 }
 
+fn entering(player: u64, open: bool) -> Entering {
+    let ticket = conformance::ticket(1, "duel", &[player], 1);
+    Entering {
+        code: PartyCode::new("K7WM2QXP"),
+        open: open.then_some((ticket.mode, 2)),
+        member: ticket.members[0].clone(),
+    }
+}
+
 fn record() -> MatchRecord {
     MatchRecord {
         id: MatchId(0xbb),
@@ -103,6 +113,12 @@ async fn write(store: &RedisStore) {
     for one in [gather("whole", 2), gather("whole", 3), gather("half", 8)] {
         store.gather(&[one], &sighting()).await.unwrap();
     }
+    for (player, open) in [(9, true), (10, false)] {
+        let entering = entering(player, open);
+        store.enter_private(&entering, &sighting()).await.unwrap();
+    }
+    let ready = store.change_private(PlayerId(10), PrivateChange::Ready(true));
+    ready.await.unwrap();
     let by = sighting().by;
     let wanted = |match_id, tickets: &[u64], ask| Wanted {
         match_id: MatchId(match_id),
@@ -294,6 +310,11 @@ async fn what_the_last_release_has_written_is_read() {
     assert!(asked.is_some_and(|asking| !asking.accepted), "{CHANGED}");
     let running = Standing::Match(Arc::new(record()));
     assert_eq!(standing(&store, 6).await, running, "{CHANGED}");
+    let Standing::Private(room) = standing(&store, 10).await else {
+        panic!("{CHANGED}");
+    };
+    assert_eq!(room.leader(), Some(PlayerId(9)), "{CHANGED}");
+    assert!(room.is_ready() && room.most == 2, "{CHANGED}");
     // What is only remembered.
     let gone = conformance::ticket(6, "race", &[16], 9);
     let out = conformance::ticket(17, "race", &[7], 9);
@@ -303,7 +324,7 @@ async fn what_the_last_release_has_written_is_read() {
     let added = format!("{:?}", added.unwrap());
     assert!(added.starts_with("[Gone, Cooling("), "{added}; {CHANGED}");
     // The other half comes.
-    let gathered = store.gather(&[gather("half", 9)], &sighting()).await;
+    let gathered = store.gather(&[gather("half", 11)], &sighting()).await;
     let gathered = gathered.unwrap().remove(0);
     assert!(
         matches!(gathered, Gathered::Complete(_)),

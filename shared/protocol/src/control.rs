@@ -6,6 +6,7 @@
 
 mod error;
 mod event;
+mod private;
 mod say;
 mod watch;
 
@@ -18,6 +19,10 @@ use crate::id::{Channel, Epoch, InstanceId, MatchId, Offset, PlayerId, Position,
 
 pub use error::{ErrorCode, ErrorMessage};
 pub use event::{EventCounts, EventInfo, EventList, EventRef, EventSeat, EventsListed, SeatState};
+pub use private::{
+    PrivateJoin, PrivateKick, PrivateLeave, PrivateMember, PrivateOpen, PrivateReady, PrivateStart,
+    PrivateState,
+};
 pub use say::{Data, DataError, MAX_DATA, MAX_DATA_DEPTH, RoomSay};
 pub use watch::{RoomUnwatch, RoomWatch};
 
@@ -40,6 +45,24 @@ pub enum ClientMessage {
     /// Do not: the player leaves the queue.
     #[serde(rename = "match.decline")]
     MatchDecline(MatchRef),
+    /// Open a private room.
+    #[serde(rename = "private.open")]
+    PrivateOpen(PrivateOpen),
+    /// Enter one by its invite code.
+    #[serde(rename = "private.join")]
+    PrivateJoin(PrivateJoin),
+    /// Say whether the player is ready.
+    #[serde(rename = "private.ready")]
+    PrivateReady(PrivateReady),
+    /// Send a member away, as its leader.
+    #[serde(rename = "private.kick")]
+    PrivateKick(PrivateKick),
+    /// Begin the match, as its leader.
+    #[serde(rename = "private.start")]
+    PrivateStart(PrivateStart),
+    /// Leave it.
+    #[serde(rename = "private.leave")]
+    PrivateLeave(PrivateLeave),
     /// Enter the room that a match was given.
     #[serde(rename = "room.join")]
     RoomJoin(RoomJoin),
@@ -198,6 +221,9 @@ pub enum ServerMessage {
     /// How the queue stands, about once a second while in it. Not reliable.
     #[serde(rename = "queue.state")]
     QueueState(QueueState),
+    /// How a private room stands, whenever that changes, to its members.
+    #[serde(rename = "private.state")]
+    PrivateState(PrivateState),
     /// Answer to `event.list`.
     #[serde(rename = "event.list")]
     EventsListed(EventsListed),
@@ -310,12 +336,18 @@ pub struct GoAway {
 
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 14] = [
+    pub const TYPES: [&str; 20] = [
         "hello",
         "queue.join",
         "queue.leave",
         "match.accept",
         "match.decline",
+        "private.open",
+        "private.join",
+        "private.ready",
+        "private.kick",
+        "private.start",
+        "private.leave",
         "room.join",
         "room.leave",
         "room.say",
@@ -339,6 +371,12 @@ impl ClientMessage {
             "queue.leave" => body(text, &kind).map(Self::QueueLeave),
             "match.accept" => body(text, &kind).map(Self::MatchAccept),
             "match.decline" => body(text, &kind).map(Self::MatchDecline),
+            "private.open" => body(text, &kind).map(Self::PrivateOpen),
+            "private.join" => body(text, &kind).map(Self::PrivateJoin),
+            "private.ready" => body(text, &kind).map(Self::PrivateReady),
+            "private.kick" => body(text, &kind).map(Self::PrivateKick),
+            "private.start" => body(text, &kind).map(Self::PrivateStart),
+            "private.leave" => body(text, &kind).map(Self::PrivateLeave),
             "room.join" => body(text, &kind).map(Self::RoomJoin),
             "room.leave" => body(text, &kind).map(Self::RoomLeave),
             "room.say" => body(text, &kind).map(Self::RoomSay),
@@ -368,6 +406,12 @@ impl ClientMessage {
             Self::QueueLeave(_) => "queue.leave",
             Self::MatchAccept(_) => "match.accept",
             Self::MatchDecline(_) => "match.decline",
+            Self::PrivateOpen(_) => "private.open",
+            Self::PrivateJoin(_) => "private.join",
+            Self::PrivateReady(_) => "private.ready",
+            Self::PrivateKick(_) => "private.kick",
+            Self::PrivateStart(_) => "private.start",
+            Self::PrivateLeave(_) => "private.leave",
             Self::RoomJoin(_) => "room.join",
             Self::RoomLeave(_) => "room.leave",
             Self::RoomSay(_) => "room.say",
@@ -392,12 +436,13 @@ impl ServerMessage {
     /// # Errors
     /// If the text is not a message, or one of a known type with wrong fields.
     pub fn parse(text: &str) -> Result<Option<Self>, ErrorMessage> {
-        const TYPES: [&str; 10] = [
+        const TYPES: [&str; 11] = [
             "welcome",
             "channel",
             "channel.lost",
             "channel.closed",
             "queue.state",
+            "private.state",
             "event.list",
             "event.counts",
             "event.seat",
@@ -415,6 +460,7 @@ impl ServerMessage {
             "channel.lost" => Self::ChannelLost(body(text, &kind)?),
             "channel.closed" => Self::ChannelClosed(body(text, &kind)?),
             "queue.state" => Self::QueueState(body(text, &kind)?),
+            "private.state" => Self::PrivateState(body(text, &kind)?),
             "event.list" => Self::EventsListed(body(text, &kind)?),
             "event.counts" => Self::EventCounts(body(text, &kind)?),
             "event.seat" => Self::EventSeat(body(text, &kind)?),

@@ -39,6 +39,7 @@ async fn a_party_that_is_complete_waits_as_one_ticket(store: Checked<'_>) {
         mode: mode("race"),
         members: vec![member(301), member(302)],
         party: Some(PartyCode::new("abcd")),
+        private: None,
         regions: regions(&[]),
         version: None,
         attributes: attributes(&[]),

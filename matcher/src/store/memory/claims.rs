@@ -22,7 +22,27 @@ pub(super) struct Claim {
     asks: Option<Asks>,
 }
 
+impl Claim {
+    pub(super) fn new(tickets: Vec<TicketId>, claimant: &Incarnation, ends_at: Instant) -> Self {
+        Self {
+            tickets,
+            claimant: claimant.clone(),
+            ends_at,
+            asks: None,
+        }
+    }
+}
+
 impl State {
+    /// A ticket that waits is claimed.
+    pub(super) fn take(&mut self, id: TicketId, match_id: MatchId) {
+        if let Some(found) = self.tickets.get_mut(&id) {
+            found.claimed_by = Some(match_id);
+            let ticket = Arc::clone(&found.ticket);
+            self.dequeue(&ticket);
+        }
+    }
+
     pub(super) fn claim(
         &mut self,
         wanted: &Wanted,
@@ -46,17 +66,11 @@ impl State {
             return false;
         }
         for id in &tickets {
-            if let Some(found) = self.tickets.get_mut(id) {
-                found.claimed_by = Some(wanted.match_id);
-                let ticket = Arc::clone(&found.ticket);
-                self.dequeue(&ticket);
-            }
+            self.take(*id, wanted.match_id);
         }
         let claim = Claim {
-            tickets: wanted.tickets.clone(),
-            claimant: claimant.clone(),
-            ends_at,
             asks: wanted.ask.as_ref().map(|question| Asks::new(question, now)),
+            ..Claim::new(wanted.tickets.clone(), claimant, ends_at)
         };
         self.claims.insert(wanted.match_id, claim);
         true
@@ -137,6 +151,9 @@ impl State {
         if let Some(code) = &ticket.party {
             self.disband(code, ticket.id);
         }
+        if let Some(code) = &ticket.private {
+            self.privates.remove(code);
+        }
         for member in &ticket.members {
             let Some(place) = self.places.get_mut(&member.player) else {
                 continue;
@@ -168,7 +185,9 @@ impl State {
                 .map(|member| member.player)
                 .filter(|player| self.places.get(player).is_none_or(|place| place.left))
                 .collect();
-            if leavers.is_empty() {
+            if let Some(code) = &ticket.private {
+                self.return_private(&ticket, code, &leavers, now);
+            } else if leavers.is_empty() {
                 self.enqueue(&ticket);
             } else {
                 self.take_apart(&ticket, &leavers, now);

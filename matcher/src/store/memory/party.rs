@@ -213,6 +213,7 @@ impl Party {
                 .map(|one| one.member.clone())
                 .collect(),
             party: Some(gather.code.clone()),
+            private: None,
             regions,
             version: self.version.clone(),
             attributes: self.attributes.clone(),

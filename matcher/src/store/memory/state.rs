@@ -11,6 +11,7 @@ use super::accept::Refusals;
 use super::claims::Claim;
 use super::feed::Feed;
 use super::party::Party;
+use super::private::Private;
 use crate::config::ModeName;
 use crate::store::{
     Added, Change, EndedMatch, Ending, Found, MatchRecord, REMEMBERED, Removed, Restored, Sighting,
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) matches: BTreeMap<MatchId, Match>,
     /// Each while somebody is in it: until its match, or until the last one leaves.
     pub(super) parties: BTreeMap<PartyCode, Party>,
+    /// Each while somebody is in it, or until its match.
+    pub(super) privates: BTreeMap<PartyCode, Private>,
     /// Of everyone who is somewhere.
     pub(super) places: BTreeMap<PlayerId, Place>,
     /// Who declined matches of late.
@@ -57,6 +60,7 @@ pub(super) struct Place {
 pub(super) enum Spot {
     Ticket(TicketId),
     Gathering(PartyCode),
+    Private(PartyCode),
     Match(MatchId),
 }
 
@@ -173,6 +177,7 @@ impl State {
         match place.spot.clone() {
             Spot::Match(_) => return Removed::Unknown,
             Spot::Gathering(code) => self.leave_party(&code, player),
+            Spot::Private(code) => self.leave_private(&code, player),
             Spot::Ticket(id) => {
                 let Some(found) = self.tickets.get(&id) else {
                     return Removed::Unknown;
@@ -301,6 +306,7 @@ impl State {
                 Standing::Ticket(found)
             }),
             Spot::Gathering(code) => self.gathering(code, player).map(Standing::Gathering),
+            Spot::Private(code) => self.private_room(code).map(Standing::Private),
             Spot::Match(id) => self.running(*id, now).map(Standing::Match),
         };
         standing.unwrap_or(Standing::Nothing)

@@ -8,7 +8,9 @@ use protocol::time::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::Reply;
-use crate::store::{Asking, Disagreement, Found, Gathered, Gathering, Standing};
+use crate::store::{
+    Asking, Disagreement, Found, Gathered, Gathering, PrivateMember, PrivateRoom, Standing,
+};
 use crate::ticket::{Attributes, Member, PartyCode, Ticket};
 
 /// Answers, if there is one for each thing that was asked.
@@ -50,15 +52,35 @@ pub(super) fn standing(operation: &'static str, reply: &[String]) -> Result<Stan
             }))
         }
         ["gathering", ..] => Ok(Standing::Gathering(gathering(operation, reply)?)),
+        ["private", ..] => Ok(Standing::Private(private_room(operation, reply)?)),
         ["match", json] => Ok(Standing::Match(Arc::new(parse(operation, json)?))),
         _ => Err(damaged(operation)),
     }
 }
 
-pub(super) fn asking(
+pub(super) fn private_room(
     operation: &'static str,
-    fields: &[&str],
-) -> Result<Option<Asking>, EngineError> {
+    reply: &[String],
+) -> Result<PrivateRoom, EngineError> {
+    let [_, code, mode, most, members @ ..] = reply else {
+        return Err(damaged(operation));
+    };
+    let member = |pair: &[String]| match pair {
+        [member, ready] => Ok(PrivateMember {
+            member: parse(operation, member)?,
+            ready: ready == "1",
+        }),
+        _ => Err(damaged(operation)),
+    };
+    Ok(PrivateRoom {
+        code: PartyCode::new(code),
+        mode: mode.parse().map_err(|_| damaged(operation))?,
+        most: most.parse().map_err(|_| damaged(operation))?,
+        members: members.chunks(2).map(member).collect::<Result<_, _>>()?,
+    })
+}
+
+fn asking(operation: &'static str, fields: &[&str]) -> Result<Option<Asking>, EngineError> {
     match fields {
         [] => Ok(None),
         [left, accepted] => Ok(Some(Asking {

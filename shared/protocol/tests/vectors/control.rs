@@ -42,6 +42,24 @@ const CLIENT: &[(&str, &str)] = &[
         r#"{"t":"match.decline","match":"mt_00000000000000bb"}"#,
     ),
     (
+        "open a private room",
+        r#"{"t":"private.open","mode":"race"}"#,
+    ),
+    (
+        "enter a private room",
+        r#"{"t":"private.join","code":"K7WM2QXP"}"#,
+    ),
+    (
+        "be ready in a private room",
+        r#"{"t":"private.ready","ready":true}"#,
+    ),
+    (
+        "send somebody away",
+        r#"{"t":"private.kick","player":"pl_00000000000000aa"}"#,
+    ),
+    ("begin a private match", r#"{"t":"private.start"}"#),
+    ("leave a private room", r#"{"t":"private.leave"}"#),
+    (
         "enter a room",
         r#" {"ticket":"ggg.hhh.iii","t":"room.join"} "#,
     ),
@@ -167,6 +185,10 @@ const SERVER: &[(&str, &str)] = &[
     (
         "queue state with a receipt",
         r#"{"t":"queue.state","mode":"race","waiting_ms":2500,"size":4,"receipt":"jjj.kkk.lll"}"#,
+    ),
+    (
+        "private room",
+        r#"{"t":"private.state","code":"K7WM2QXP","mode":"race","most":8,"members":[{"player":"pl_00000000000000aa","name":"Ada","ready":false}]}"#,
     ),
     (
         "queue state of a party",
