@@ -15,6 +15,7 @@
  *   the last freeze in ms
  * - `events`: how often each event of the client and of the server's channels was told
  * - `seats`: the events with a limited number of seats, as their panel shows them
+ * - `private`: the private room that the player is in, or `null`
  * - `error`: what the player is told, or ''
  */
 

@@ -4,13 +4,14 @@
 //! a state is the sorted list of free places; the numbers of players that the remaining tickets
 //! can still seat are the bits of a word. Where everyone comes alone, arithmetic does.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::roles::{self, Masks, Roles};
 use crate::config::MAX_TEAMS;
 
 /// What a match must be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Goal {
     pub(super) teams: u8,
     /// Fewest players in each team.
@@ -21,6 +22,8 @@ pub(super) struct Goal {
     pub(super) bots: usize,
     /// The roles of each team, if the mode has any.
     pub(super) roles: Option<Roles>,
+    /// Dead ends that the search may yet find among roles, however often it chooses.
+    pub(super) effort: Cell<usize>,
 }
 
 /// Which tickets make it.
@@ -236,6 +239,7 @@ mod tests {
             largest,
             bots,
             roles: None,
+            effort: Cell::new(0),
         }
     }
 

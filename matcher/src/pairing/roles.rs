@@ -7,14 +7,15 @@
 //! the queue changes. Who plays what in the end is the assignment with the smallest sum of
 //! preferences (0 for what a member likes best), by dynamic programming over the same states.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 
 use super::packing::{Choice, Goal};
 use crate::config::{MAX_ROLES, MAX_TEAMS, Mode, Role};
 use crate::ticket::{Member, Ticket};
 
-/// Dead ends after which a search gives up.
-const BUDGET: usize = 4_000;
+/// Dead ends after which the search for a match gives up, over all of its windows and regions.
+pub(super) const BUDGET: usize = 1_000;
 
 /// Roles that a member plays, as bits in the order of the mode's.
 pub(super) type Mask = u8;
@@ -96,6 +97,7 @@ pub(super) fn choose(sizes: &[u8], masks: &[Masks], goal: &Goal, roles: Roles) -
         let mut search = Search {
             sizes,
             masks,
+            effort: &goal.effort,
             dead: HashSet::new(),
         };
         let chosen = search.choose(people, goal.teams, roles)?;
@@ -144,6 +146,8 @@ type Free = [Places; MAX_TEAMS as usize];
 struct Search<'a> {
     sizes: &'a [u8],
     masks: &'a [Masks],
+    /// Dead ends that may yet be found.
+    effort: &'a Cell<usize>,
     /// By the next ticket and the free places: what seats nobody else. How many are missing follows
     /// from the places.
     dead: HashSet<(usize, Free)>,
@@ -172,7 +176,7 @@ impl Search<'_> {
         }
         let left = self.sizes[next..].iter().map(|size| usize::from(*size));
         if left.sum::<usize>() < usize::from(missing)
-            || self.dead.len() >= BUDGET
+            || self.effort.get() == 0
             || self.dead.contains(&(next, free))
         {
             return false;
@@ -187,8 +191,8 @@ impl Search<'_> {
             chosen.pop();
         }
         let found = self.fill(next + 1, free, missing, chosen);
-        if !found {
-            self.dead.insert((next, free));
+        if !found && self.dead.insert((next, free)) {
+            self.effort.set(self.effort.get().saturating_sub(1));
         }
         found
     }
@@ -330,6 +334,7 @@ mod tests {
             largest: 4,
             bots: 0,
             roles: Some(roles),
+            effort: Cell::new(BUDGET),
         };
         // Pairs of which each needs the only tank and the only healer of a team, and no damage.
         let pair = 4 << 8 | 2;

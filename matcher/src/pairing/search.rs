@@ -1,5 +1,6 @@
 //! The search for a match around one ticket of a queue.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -108,6 +109,7 @@ impl Queue {
             largest: mode.largest_team(),
             bots: if fill { self.bots.len() } else { 0 },
             roles: Roles::of(mode),
+            effort: Cell::new(roles::BUDGET),
         }
     }
 

@@ -26,7 +26,7 @@ use super::{
     Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Settling, Sighting,
     Standing, TicketStore, Wanted,
 };
-use crate::config::{ModeName, Region};
+use crate::config::{ModeName, Region, Role};
 use crate::ticket::{Attributes, Member, PartyCode, Ticket};
 
 /// Longest that a check waits for something to happen.
@@ -133,6 +133,11 @@ fn regions(latencies: &[(&str, u32)]) -> BTreeMap<Region, u32> {
         .iter()
         .map(|(name, latency)| (name.parse().expect("a good name"), *latency))
         .collect()
+}
+
+fn roles(names: &[&str]) -> Vec<Role> {
+    let parsed = names.iter().map(|name| name.parse());
+    parsed.map(|role| role.expect("a good name")).collect()
 }
 
 fn attributes(values: &[(&str, &str)]) -> Attributes {

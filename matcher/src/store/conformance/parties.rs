@@ -3,7 +3,7 @@
 use protocol::id::TicketId;
 use protocol::time::Timestamp;
 
-use super::{Checked, attributes, checks, gather, member, mode, record, regions, ticket};
+use super::{Checked, attributes, checks, gather, member, mode, record, regions, roles, ticket};
 use crate::store::{Added, Disagreement, Gathered, Standing};
 use crate::ticket::{PartyCode, Ticket};
 
@@ -61,7 +61,7 @@ async fn a_party_is_of_one_version_with_the_same_attributes(store: Checked<'_>) 
         gather.version = version.parse().ok();
         gather.attributes = attributes(&[("input", input)]);
         gather.member.deviation = 90;
-        gather.member.roles = vec!["tank".parse().unwrap()];
+        gather.member.roles = roles(&["tank"]);
         gather
     };
     let first = store.gather(&member(391, "1.2", "pad")).await;
@@ -70,7 +70,7 @@ async fn a_party_is_of_one_version_with_the_same_attributes(store: Checked<'_>) 
     };
     assert_eq!(gathering.version, "1.2".parse().ok());
     assert_eq!(gathering.attributes, attributes(&[("input", "pad")]));
-    assert_eq!(gathering.roles, ["tank".parse().unwrap()]);
+    assert_eq!(gathering.roles, roles(&["tank"]));
     assert_eq!(store.standing(391).await, Standing::Gathering(gathering));
     for (version, input, disagreement) in [
         ("1.3", "pad", Disagreement::Version),

@@ -45,7 +45,7 @@ async fn tickets_come_out_as_they_went_in(store: Checked<'_>) {
     one.members[1].rating = -3;
     one.members[1].bot = true;
     one.members[0].deviation = 350;
-    one.members[0].roles = vec!["tank".parse().unwrap(), "healer".parse().unwrap()];
+    one.members[0].roles = super::roles(&["tank", "healer"]);
     one.version = Some("1.2.0-rc1+7".parse().expect("a good version"));
     one.attributes = super::attributes(&[("input", "pad"), ("chat", "on")]);
     store.add(one.clone()).await;
