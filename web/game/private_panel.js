@@ -18,6 +18,7 @@ export class PrivatePanel {
     this.#ready = part('ready');
     this.#start = part('start');
     this.#kick = kick;
+    this.#link.addEventListener('focus', () => this.#link.select());
   }
 
   /**

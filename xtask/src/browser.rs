@@ -21,7 +21,12 @@ pub(crate) fn test() -> Result<(), Failed> {
         .map_err(|error| Failed(format!("cannot make {}: {error}", shots.display())))?;
     let outcome = command(
         "node",
-        &["--test", "browser/events.mjs", "browser/race.mjs"],
+        &[
+            "--test",
+            "browser/events.mjs",
+            "browser/private.mjs",
+            "browser/race.mjs",
+        ],
     )
     .inside("web/tests")
     .env("PATH", &path)
