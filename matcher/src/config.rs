@@ -6,6 +6,8 @@
 
 mod event;
 mod mode;
+mod names;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,8 +18,16 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Event, EventError, EventOptions, MAX_SEATS};
 pub use mode::{
-    EventName, EventNameError, LEAST_WATCH_DELAY, MAX_MATCH, MAX_TEAMS, Mode, ModeError, ModeName,
-    ModeNameError, ModeOptions, PlayerRange, RatingWindow, Region, RegionNameError, RegionRule,
+    LEAST_WATCH_DELAY, MAX_ATTRIBUTES, MAX_MATCH, MAX_ROLES, MAX_TEAMS, MAX_VALUES, MAX_WITH_ROLES,
+    Mode, ModeError, ModeOptions,
+};
+pub use names::{
+    Attribute, AttributeError, AttributeValue, AttributeValueError, EventName, EventNameError,
+    ModeName, ModeNameError, Region, RegionNameError, Role, RoleError,
+};
+pub use rules::{
+    ACCEPT_WITHIN, AcceptRule, AttributeRule, LONGEST_COOL_DOWN, PlayerRange, RatingWindow,
+    RegionRule,
 };
 
 /// A matcher's settings.

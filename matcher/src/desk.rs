@@ -13,9 +13,11 @@
 //!
 //! The desk waits for the ticket store, with bounded patience ([`ask`]), and for nothing else.
 
+mod accepting;
 mod ask;
 mod attach;
 mod joins;
+mod leaving;
 mod lobby;
 mod lost;
 mod matches;
@@ -23,14 +25,18 @@ mod outbox;
 mod party;
 mod pause;
 mod player;
+mod private;
+mod private_talk;
 mod queue;
 mod queues;
 mod rating;
+mod receipts;
 mod roster;
 mod rounds;
 mod seating;
 mod settling;
 mod standing;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

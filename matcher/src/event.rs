@@ -4,7 +4,7 @@ use bytes::Bytes;
 use protocol::id::{MatchId, RoomId};
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModeName;
+use crate::config::{ModeName, Role};
 
 /// An event of the match channel: a JSON object whose `e` names its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +21,24 @@ pub(crate) enum MatchEvent<'a> {
         ticket: &'a str,
         /// Seats that are taken, the bots' among them.
         players: usize,
+        /// What the player plays, if the mode has roles.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<&'a Role>,
+    },
+    /// A match asks whether the player takes part: `match.accept` or `match.decline`.
+    #[serde(rename = "match.proposed")]
+    Proposed {
+        #[serde(rename = "match")]
+        match_id: MatchId,
+        mode: &'a ModeName,
+        /// How long it does.
+        within_ms: u64,
+    },
+    /// It does not come about; the player keeps the place in the queue.
+    #[serde(rename = "match.off")]
+    Off {
+        #[serde(rename = "match")]
+        match_id: MatchId,
     },
     /// The match is over; the player may queue again.
     #[serde(rename = "match.ended")]
@@ -44,6 +62,9 @@ pub(crate) enum MatchEvent<'a> {
         /// Matches that it comes from.
         games: u64,
     },
+    /// The player is in no private room any more.
+    #[serde(rename = "private.left")]
+    PrivateLeft { reason: Leaving },
     /// The player is in no queue any more.
     #[serde(rename = "queue.left")]
     QueueLeft {
@@ -72,6 +93,12 @@ pub(crate) enum Leaving {
     Timeout,
     /// The client was out of reach for longer than the grace time.
     Away,
+    /// The player was sent away from a private room, or it has gone on without.
+    SentAway,
+    /// The player declined a match.
+    Declined,
+    /// The player did not answer whether they take part in a match.
+    Unanswered,
     /// The mode was taken out of the configuration.
     ModeGone,
 }
@@ -83,6 +110,9 @@ impl Leaving {
             Self::Left => "You left the queue.",
             Self::Timeout => "No match was found in time. Try again, or try another mode.",
             Self::Away => "You were disconnected for too long and lost your place in the queue.",
+            Self::SentAway => "You are not in the private room any more.",
+            Self::Declined => "You declined the match and left the queue.",
+            Self::Unanswered => "You did not accept the match in time and left the queue.",
             Self::ModeGone => "This mode is not offered any more.",
         };
         MatchEvent::QueueLeft {
@@ -113,6 +143,7 @@ mod tests {
             room: RoomId(2),
             ticket: "a.b.c",
             players: 8,
+            role: None,
         };
         assert_eq!(
             found.payload(),

@@ -46,6 +46,8 @@ pub(crate) struct ModeMetrics {
     pub(crate) timeouts: Counter,
     /// Matches that got their room.
     pub(crate) matches: Counter,
+    /// Matches that not everyone accepted.
+    pub(crate) declined: Counter,
     /// Matches that ended because their room or node was lost.
     pub(crate) lost: Counter,
     /// Seats given to people and to bots.
@@ -94,6 +96,7 @@ impl ModeMetrics {
             joined: counter!("matcher_tickets_total", "mode" => mode()),
             timeouts: counter!("matcher_timeouts_total", "mode" => mode()),
             matches: counter!("matcher_matches_total", "mode" => mode()),
+            declined: counter!("matcher_matches_declined_total", "mode" => mode()),
             lost: counter!("matcher_matches_lost_total", "mode" => mode()),
             seats_people: counter!("matcher_seats_total", "mode" => mode(), "kind" => "person"),
             seats_bots: counter!("matcher_seats_total", "mode" => mode(), "kind" => "bot"),

@@ -12,9 +12,12 @@
 //! What makes a match:
 //! - Every two tickets of people are within each other's rating window (`window`). Bots have
 //!   no window: they play with anyone.
+//! - All are of one version and have the same attributes (`groups`), bots apart.
 //! - One region is near enough for all tickets that measured, by each one's own limit (`regions`).
 //! - Parties are whole, and teams are of equal size (`packing`); the split has the smallest
 //!   difference in rating (`teams`).
+//! - In a mode with roles, each team can be given as many of each as it says, everyone playing what
+//!   they take; bots play anything (`roles`).
 //! - It is full of people; or its oldest ticket has waited long enough to begin short-handed, or
 //!   with bots.
 //!
@@ -24,10 +27,12 @@
 //! The order in which tickets were put into the queue does not matter. docs/adr/0003 and 0012 have
 //! the reasons.
 
+mod groups;
 mod packing;
 mod queue;
 mod regions;
 mod retry;
+mod roles;
 mod search;
 mod teams;
 mod window;
@@ -41,7 +46,7 @@ use std::sync::Arc;
 
 use protocol::time::Timestamp;
 
-use crate::config::{Mode, Region};
+use crate::config::{Mode, Region, Role};
 use crate::ticket::Ticket;
 
 pub use queue::{Limits, Queue};
@@ -61,6 +66,15 @@ pub struct Proposal {
     pub spread: u32,
 }
 
+impl Proposal {
+    /// Whether it is of a private room.
+    pub fn is_private(&self) -> bool {
+        self.tickets
+            .iter()
+            .any(|seated| seated.ticket.private.is_some())
+    }
+}
+
 /// A ticket in a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seated {
@@ -68,6 +82,8 @@ pub struct Seated {
     pub ticket: Arc<Ticket>,
     /// Its team, from 1; 0 in a mode without teams.
     pub team: u8,
+    /// The role of each of its members, in a mode with roles; else none.
+    pub roles: Vec<Role>,
 }
 
 /// Proposes at most `most` matches out of the tickets that wait for `mode`. No ticket is in two.
@@ -81,4 +97,21 @@ pub fn pair(mode: &Mode, waiting: &[Arc<Ticket>], now: Timestamp, most: usize) -
         searches: usize::MAX,
     };
     queue.pass(mode, now, limits)
+}
+
+/// The match of a private room, whose members, each on a ticket, fill the teams of `mode` together
+/// with these bots, whatever their ratings.
+pub fn of_private(mode: &Mode, members: Vec<Arc<Ticket>>, bots: Vec<Arc<Ticket>>) -> Proposal {
+    let ratings = || members.iter().map(|ticket| ticket.rating());
+    let spread = match (ratings().min(), ratings().max()) {
+        (Some(lowest), Some(highest)) => highest.abs_diff(lowest),
+        _ => 0,
+    };
+    let tickets: Vec<Arc<Ticket>> = members.into_iter().chain(bots).collect();
+    let players = u8::try_from(tickets.len()).expect("at most MAX_MATCH");
+    Proposal {
+        tickets: search::seat(mode, tickets, players / mode.teams),
+        region: None,
+        spread,
+    }
 }

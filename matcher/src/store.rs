@@ -11,6 +11,7 @@
 pub mod conformance;
 pub mod feed;
 pub mod memory;
+pub mod private;
 pub mod record;
 pub mod redis;
 
@@ -22,12 +23,13 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
 use protocol::time::Timestamp;
 
-use crate::config::{ModeName, Region};
-use crate::ticket::{Member, PartyCode, Ticket};
+use crate::config::{ModeName, Region, Role};
+use crate::ticket::{Attributes, Member, PartyCode, Ticket, Version};
 
 pub use crate::event::Ending;
 pub use feed::{Change, Cursor, Fed, Page};
 pub use memory::MemoryStore;
+pub use private::{Changed, Entered, Entering, PrivateChange, PrivateMember, PrivateRoom, Start};
 pub use record::MatchRecord;
 pub use redis::RedisStore;
 
@@ -45,6 +47,8 @@ pub enum Standing {
     Ticket(Found),
     /// In a party that is not complete.
     Gathering(Gathering),
+    /// In a private room.
+    Private(PrivateRoom),
     /// In a match that runs.
     Match(Arc<MatchRecord>),
 }
@@ -56,6 +60,60 @@ pub struct Found {
     pub ticket: Arc<Ticket>,
     /// The match that has it; `None`: it waits.
     pub claimed_by: Option<MatchId>,
+    /// That match asks its players whether they take part.
+    pub asking: Option<Asking>,
+}
+
+impl Found {
+    /// A ticket that waits.
+    pub fn waiting(ticket: Arc<Ticket>) -> Self {
+        Self {
+            ticket,
+            claimed_by: None,
+            asking: None,
+        }
+    }
+}
+
+/// A question to a player whether they take part in a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asking {
+    /// How much longer it is open.
+    pub left: Duration,
+    /// Whether this player has accepted.
+    pub accepted: bool,
+}
+
+/// How long who does not accept is kept out, in a row of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoolDown {
+    /// After the first one. It doubles from there.
+    pub first: Duration,
+    /// The longest. After so much time from the end of one on, the row begins anew.
+    pub most: Duration,
+}
+
+/// What came of [`TicketStore::answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The player has accepted.
+    Accepted,
+    /// The player has declined and is nowhere, for so long in no queue; the match is off, and its
+    /// other tickets wait again.
+    Declined(Duration),
+    /// The match does not ask the player, or not any more.
+    Unknown,
+}
+
+/// How the question of a match stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Answers are missing.
+    Open,
+    /// Everyone has accepted.
+    Complete,
+    /// The match is off: its tickets wait again, without those who did not accept in time.
+    Off,
 }
 
 /// A party that is not complete, as one of its members sees it.
@@ -71,6 +129,12 @@ pub struct Gathering {
     pub present: u8,
     /// The member's own regions.
     pub regions: BTreeMap<Region, u32>,
+    /// The build that all of it play, if that matters.
+    pub version: Option<Version>,
+    /// What all of it meet others by.
+    pub attributes: Attributes,
+    /// The roles that the member takes.
+    pub roles: Vec<Role>,
     /// Since when the member waits.
     pub since: Timestamp,
 }
@@ -103,6 +167,8 @@ pub enum Added {
     Kept(Standing),
     /// A ticket of this name was there and is gone.
     Gone,
+    /// Nothing was added: one of its members has declined a match, and is kept out for so long.
+    Cooling(Duration),
     /// The store has as many players as it takes.
     Full,
 }
@@ -120,6 +186,10 @@ pub struct Gather {
     pub member: Member,
     /// Where the member can play; empty: anywhere.
     pub regions: BTreeMap<Region, u32>,
+    /// The build that the member plays, if that matters: all of a party have the same.
+    pub version: Option<Version>,
+    /// What to meet others by: likewise.
+    pub attributes: Attributes,
     /// Since when the member waits.
     pub since: Timestamp,
     /// Name of the party's ticket, if this member completes it.
@@ -137,6 +207,8 @@ pub enum Gathered {
     Complete(Arc<Ticket>),
     /// The member stands elsewhere, and did not come.
     Kept(Standing),
+    /// The member has declined a match, is kept out for so long, and did not come.
+    Cooling(Duration),
     /// The member does not fit in, and did not come.
     Mismatch(Disagreement),
     /// The store has as many players as it takes.
@@ -152,6 +224,10 @@ pub enum Disagreement {
     Size,
     /// Whether there is a place left.
     Full,
+    /// Which build they play.
+    Version,
+    /// What they want to meet others by.
+    Attributes,
     /// Where to play: they have no region in common.
     Regions,
 }
@@ -176,6 +252,17 @@ pub struct Wanted {
     pub match_id: MatchId,
     /// Its tickets.
     pub tickets: Vec<TicketId>,
+    /// Whether their players are to be asked first.
+    pub ask: Option<Question>,
+}
+
+/// Whom a match asks whether they take part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// How long the players have.
+    pub within: Duration,
+    /// Those who need not be asked.
+    pub willing: Vec<PlayerId>,
 }
 
 /// A match that has its room, for [`TicketStore::settle`].
@@ -239,7 +326,32 @@ pub trait TicketStore: Send + Sync + 'static {
         sighting: &'a Sighting,
     ) -> BoxFuture<'a, Result<Vec<Gathered>, EngineError>>;
 
-    /// Takes a player out of the queue: the ticket is gone, and the others of a party gather
+    /// Somebody comes to a private room, or opens one. Asked twice it is the same.
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>>;
+
+    /// A member of a private room changes it.
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>>;
+
+    /// The match of a private room begins: its tickets are claimed, as by [`claim`](Self::claim),
+    /// together with those of the bots, or nothing is. It is not if the room is not as `start` has
+    /// it, or not ready, or if a bot's ticket does not wait. If the match is given back, its members
+    /// are in the room again; once it is settled, the room is over.
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>>;
+
+    /// Takes a player out of the queue, or of a private room: the ticket is gone, and the others of a party gather
     /// again. With `unseen_by`, only if this matcher was the last to see the player, or nobody
     /// has for the grace time.
     fn remove<'a>(
@@ -290,6 +402,23 @@ pub trait TicketStore: Send + Sync + 'static {
         matches: &'a [MatchId],
         claim_for: Duration,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
+
+    /// A player takes part in a match that asks, or does not.
+    fn answer<'a>(
+        &'a self,
+        player: PlayerId,
+        match_id: MatchId,
+        accepts: bool,
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Answered, EngineError>>;
+
+    /// How the questions of these matches stand, in their order. Those that are off are over: who
+    /// did not accept in time, or left the queue instead, is kept out.
+    fn acceptance<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Vec<Acceptance>, EngineError>>;
 
     /// Each of these matches stands: its tickets are gone, and the players on them who have not
     /// left are in it. Gives whether it does, in the order of `settling`; a repeated call finds the

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use protocol::id::{PlayerId, TicketId};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ModeName, Region};
+use crate::config::{Attribute, AttributeValue, ModeName, Region, Role};
 
 /// One wish to play, of one player or of a party, in one mode's queue. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +23,19 @@ pub struct Ticket {
     /// The code that they gathered by, of a party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<PartyCode>,
+    /// The private room that it is of. Such a ticket is claimed from the start and never waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<PartyCode>,
     /// Worst round trip of the members to each region, in milliseconds. Empty: any region will do.
     #[serde(default)]
     pub regions: BTreeMap<Region, u32>,
+    /// The build of the game that they play, if the mode keeps builds apart. Tickets of different
+    /// ones never meet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// What else they meet by: tickets with different ones never do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: Attributes,
     /// When the wait began, on the clock that all matchers of the queue share.
     #[serde(with = "micros")]
     pub enqueued_at: Timestamp,
@@ -39,8 +50,62 @@ pub struct Member {
     pub name: String,
     /// The rating to match by.
     pub rating: i32,
+    /// How uncertain the rating is, in its points: one standard deviation. 0: taken as it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deviation: u32,
+    /// On a ticket, the roles that the player takes, the dearest first; empty: any. In a match, the
+    /// one that the player has, if its mode has roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
     /// Whether it is a bot of ours.
     pub bot: bool,
+}
+
+/// Values of attributes, by name.
+pub type Attributes = BTreeMap<Attribute, AttributeValue>;
+
+/// A build of a game, as its clients name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Version(Box<str>);
+
+/// Why a text names no build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a version has 1 to 32 characters of a-z, A-Z, 0-9, '.', '_', '+' and '-'")]
+pub struct VersionError;
+
+impl Version {
+    /// The version as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        let well_formed = (1..=32).contains(&text.len()) && text.bytes().all(is_good);
+        match well_formed {
+            true => Ok(Self(text.into())),
+            false => Err(VersionError),
+        }
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        version.0.into()
+    }
 }
 
 /// What the members of a party agree on. It is a secret of theirs: not for logs.
@@ -92,6 +157,17 @@ impl Ticket {
         i32::try_from(mean).expect("a mean lies between its parts")
     }
 
+    /// How uncertain its rating is: of a party, the standard deviation of the mean.
+    pub fn deviation(&self) -> u32 {
+        let squares = self
+            .members
+            .iter()
+            .map(|member| u64::from(member.deviation).pow(2));
+        let sum = squares.fold(0, u64::saturating_add);
+        let count = u64::try_from(self.members.len().max(1)).unwrap_or(u64::MAX);
+        u32::try_from(sum.isqrt() / count).unwrap_or(u32::MAX)
+    }
+
     /// The members' ratings together: what it weighs in a team.
     pub fn rating_sum(&self) -> i64 {
         self.members
@@ -104,6 +180,10 @@ impl Ticket {
     pub fn is_bot(&self) -> bool {
         self.members.iter().all(|member| member.bot)
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A moment as microseconds, for what is written to a store.

@@ -6,6 +6,8 @@
     reason = "what fails here fails the test, with the line"
 )]
 
+#[path = "it/accepting.rs"]
+mod accepting;
 #[path = "it/agreement.rs"]
 mod agreement;
 #[path = "it/attempts.rs"]
@@ -16,6 +18,8 @@ mod clients;
 mod failover;
 #[path = "it/flaky.rs"]
 mod flaky;
+#[path = "it/forms.rs"]
+mod forms;
 #[path = "it/gateway.rs"]
 mod gateway;
 #[path = "it/moves.rs"]
@@ -26,12 +30,18 @@ mod on_redis;
 mod outages;
 #[path = "it/parties.rs"]
 mod parties;
+#[path = "it/private.rs"]
+mod private;
 #[path = "it/queues.rs"]
 mod queues;
 #[path = "it/ratings.rs"]
 mod ratings;
+#[path = "it/receipts.rs"]
+mod receipts;
 #[path = "it/rooms.rs"]
 mod rooms;
+#[path = "it/rules.rs"]
+mod rules;
 #[path = "it/seats.rs"]
 mod seats;
 #[path = "it/seats_desk.rs"]

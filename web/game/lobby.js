@@ -17,6 +17,12 @@ const WORDS = {
   rate_limit_abuse: 'The server closed the connection: too many messages.',
 };
 
+/** Why a player is in a private room no more; to have left needs no words. */
+const LEFT = {
+  sent_away: 'You are not in the private room any more.',
+  away: 'You were away for too long and lost your place in the private room.',
+};
+
 export class Lobby extends EventTarget {
   #client;
   #mode;
@@ -33,12 +39,16 @@ export class Lobby extends EventTarget {
     super();
     this.#client = client;
     this.#mode = mode;
-    /** @type {"lobby" | "connecting" | "queue" | "found" | "race"} */
+    /** @type {import("../sdk/control.js").PrivateState | null} the private room that the player is in */
+    this.private = null;
+    /** @type {"lobby" | "connecting" | "queue" | "private" | "found" | "race"} */
     this.stage = 'lobby';
     /** @type {Race | null} */
     this.race = null;
     /** @type {import("../sdk/control.js").QueueState | null} */
     this.queue = null;
+    /** @type {{match: string, until: number, accepted: boolean} | null} a match that asks, and until when by performance.now() */
+    this.proposed = null;
     this.error = '';
     /** Whether the server wants another name. */
     this.nameRefused = false;
@@ -49,6 +59,7 @@ export class Lobby extends EventTarget {
 
   /** @returns {string} what the player sees: the stage, or the race's own phase */
   get phase() {
+    if (this.stage === 'queue' && this.proposed) return this.proposed.accepted ? 'accepted' : 'proposed';
     return this.stage === 'race' && this.race ? this.race.phase : this.stage;
   }
 
@@ -81,6 +92,39 @@ export class Lobby extends EventTarget {
     this.#stage('lobby');
   }
 
+  /**
+   * Opens a private room, or enters the one of this invite code; connecting first if need be.
+   * @param {string} [code]
+   */
+  gather(code) {
+    this.error = '';
+    this.nameRefused = false;
+    this.#wanted = true;
+    this.#leaveRace();
+    this.#stage('connecting');
+    if (code) this.#client.joinPrivate(code);
+    else this.#client.openPrivate(this.#mode);
+  }
+
+  /** Leaves the private room. */
+  leavePrivate() {
+    this.#wanted = false;
+    this.#client.inPrivate('leave');
+    this.#stage('lobby');
+  }
+
+  /** Takes part in the match that asks. */
+  accept() {
+    if (!this.proposed || !this.#client.acceptMatch(this.proposed.match)) return;
+    this.proposed.accepted = true;
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /** Does not. */
+  decline() {
+    if (this.proposed) this.#client.declineMatch(this.proposed.match);
+  }
+
   /** Leaves the race, or its result. */
   leave() {
     this.#wanted = false;
@@ -95,6 +139,7 @@ export class Lobby extends EventTarget {
       channel: (event) => (event.channel === 'match' ? this.#handleMatchState(event) : this.#handleRoomState(event)),
       channelClosed: (event) => this.#handleClosed(event),
       queueState: (event) => this.#handleQueue(event.state),
+      privateState: (event) => this.#handlePrivate(event.room),
       event: (event) => this.#handleEvent(event),
       snapshot: (state) => this.#handleSnapshot(state),
       refused: (event) => this.#handleRefused(event.error),
@@ -115,7 +160,7 @@ export class Lobby extends EventTarget {
 
   #handleWelcome() {
     this.error = '';
-    if (this.stage === 'connecting' && this.#wanted) this.#stage('queue');
+    if (this.stage === 'connecting' && this.#wanted && !this.#client.wantsPrivate) this.#stage('queue');
   }
 
   #handleMatchState({ state, recovered }) {
@@ -124,16 +169,28 @@ export class Lobby extends EventTarget {
     } else if (state?.match) {
       this.#joinRoom(state.match);
     } else if (state?.queue) {
+      const { proposed } = state.queue;
+      this.proposed = proposed
+        ? { match: proposed.match, until: performance.now() + proposed.left_ms, accepted: proposed.accepted }
+        : null;
       this.#handleQueue({ mode: state.queue.mode, waiting_ms: state.queue.waiting_ms, size: 0 });
+    } else if (state?.private) {
+      this.#handlePrivate(state.private);
     } else if (!recovered && !this.#wanted && this.stage === 'connecting' && !this.#client.isWatching) {
       this.#stage('lobby');
     }
   }
 
+  #handlePrivate(room) {
+    this.private = room;
+    this.error = '';
+    this.#stage('private');
+  }
+
   #handleQueue(queue) {
     this.queue = queue;
     this.error = '';
-    if (this.stage === 'connecting') this.#stage('queue');
+    if (this.stage === 'connecting' || this.stage === 'private') this.#stage('queue');
   }
 
   #handleRoomState({ state, recovered }) {
@@ -152,6 +209,11 @@ export class Lobby extends EventTarget {
       return;
     }
     if (data.e === 'match.found') this.#joinRoom(data);
+    if (data.e === 'match.proposed') {
+      this.proposed = { match: data.match, until: performance.now() + data.within_ms, accepted: false };
+    }
+    if (data.e === 'match.off') this.proposed = null;
+    if (data.e === 'private.left' && this.stage === 'private') this.#fail(LEFT[data.reason] ?? '');
     if (data.e === 'queue.left') this.#handleLeftQueue(data);
     if (data.e === 'match.ended' && data.reason === 'lost' && this.stage !== 'lobby') {
       this.#fail(WORDS.gone);
@@ -178,7 +240,9 @@ export class Lobby extends EventTarget {
   #handleRefused(error) {
     const wait = error.retry_after_ms;
     // What comes with a time is asked again by the client then.
-    if (error.re === 'queue.join' && error.code === 'already_in_match' && wait == null) {
+    if (error.re === 'queue.join' && error.field === 'receipt') {
+      // The player is in the queue all the same.
+    } else if (error.re === 'queue.join' && error.code === 'already_in_match' && wait == null) {
       this.#askAgain(error.message);
     } else if (error.re === 'queue.join' && wait == null) {
       this.#fail(error.message);
@@ -186,6 +250,8 @@ export class Lobby extends EventTarget {
       if (!this.race?.result) this.#fail(this.race ? WORDS.gone : `The race cannot be joined: ${error.message}`);
     } else if (error.re === 'room.watch' && wait == null) {
       this.#fail(`The race cannot be watched: ${error.message}`);
+    } else if (error.re === 'private.open' || error.re === 'private.join') {
+      this.#fail(error.message);
     } else if (error.re !== 'hello' && !error.re?.startsWith('event.')) {
       // What is wrong with a hello the client mends, or the close that follows says it; what is
       // refused of events their panel says.
@@ -236,6 +302,8 @@ export class Lobby extends EventTarget {
 
   #stage(stage) {
     this.stage = stage;
+    if (stage !== 'queue' && stage !== 'connecting') this.proposed = null;
+    if (stage !== 'private') this.private = null;
     this.dispatchEvent(new Event('change'));
   }
 }

@@ -8,6 +8,7 @@ import { Controls, Pump } from './input.js';
 import { Lobby } from './lobby.js';
 import { changeText, Ratings } from './ratings.js';
 import { download, RatingsPanel } from './ratings_panel.js';
+import { PrivatePanel } from './private_panel.js';
 import { Renderer } from './render.js';
 import { Screens } from './screens.js';
 import { exposeState } from './window.js';
@@ -29,6 +30,7 @@ const events = new Events(client);
 const panel = new EventsPanel(screens.events, (what, event) => events.ask(what, event));
 const ratings = new Ratings(client, new Players({ token }), mode);
 const ratingsPanel = new RatingsPanel(screens.ratings, { export: saveData, erase: eraseData });
+const privatePanel = new PrivatePanel(screens.private, (player) => client.inPrivate('kick', { player }));
 const renderer = new Renderer(screens.canvas);
 const controls = new Controls(window, screens.touch);
 const pump = new Pump(client, controls);
@@ -37,6 +39,9 @@ const connection = { lost: 0, restored: 0, lastFreeze: /** @type {number | null}
 let playedAs = '';
 /** The last login's access token. */
 let accessToken = '';
+let self = '';
+/** The invite code of a link that was followed. */
+let invited = new URLSearchParams(location.hash.slice(1)).get('join') ?? '';
 let pumping = '';
 
 wireButtons();
@@ -52,7 +57,9 @@ start();
 
 function start() {
   screens.name.value = rememberedName();
-  if (watched !== null) {
+  if (invited !== '' && rememberedName() !== '') {
+    gather();
+  } else if (watched !== null) {
     lobby.watch(watched);
     void client.start();
   } else if (wasPlaying() && rememberedName() !== '') {
@@ -101,16 +108,39 @@ async function eraseData() {
   screens.name.value = '';
 }
 
+/** Into the private room that the player is invited to, or into a new one. */
+function gather() {
+  if (playedAs !== rememberedName()) client.close();
+  lobby.gather(invited);
+  invited = '';
+  history.replaceState(null, '', location.pathname + location.search);
+  void client.start();
+}
+
 function wireButtons() {
   screens.form.addEventListener('submit', (event) => {
     event.preventDefault();
     rememberName(screens.name.value.trim());
+    if (invited !== '') {
+      gather();
+      return;
+    }
     // A name is part of the login.
     if (playedAs !== rememberedName()) client.close();
     lobby.enter();
     void client.start();
   });
+  screens.gather.addEventListener('click', () => {
+    if (!screens.form.reportValidity()) return;
+    rememberName(screens.name.value.trim());
+    gather();
+  });
+  screens.ready.addEventListener('change', () => client.inPrivate('ready', { ready: screens.ready.checked }));
+  screens.start.addEventListener('click', () => client.inPrivate('start'));
+  screens.leavePrivate.addEventListener('click', () => lobby.leavePrivate());
   screens.leaveQueue.addEventListener('click', () => lobby.leaveQueue());
+  screens.accept.addEventListener('click', () => lobby.accept());
+  screens.decline.addEventListener('click', () => lobby.decline());
   screens.leaveRace.addEventListener('click', () => lobby.leave());
   screens.showEvents.addEventListener('click', () => {
     if (screens.name.value.trim() !== '') rememberName(screens.name.value.trim());
@@ -130,6 +160,9 @@ function wireButtons() {
 }
 
 function wireConnection() {
+  client.on('welcome', ({ welcome }) => {
+    self = welcome.player;
+  });
   client.on('lost', () => {
     connection.lost += 1;
     screens.showBanner('Reconnecting…');
@@ -159,6 +192,7 @@ function showLobby() {
   screens.showNameRefused(lobby.nameRefused);
   if (phase === 'lobby' && client.state === 'live') screens.hideLost();
   screens.showQueue(lobby.queue);
+  if (lobby.private) privatePanel.show(lobby.private, self);
   const plays = race?.seat !== -1;
   if (plays) rememberPlaying(phase !== 'lobby' && phase !== 'result');
   controls.enabled = plays && (phase === 'countdown' || phase === 'racing');
@@ -184,6 +218,7 @@ function showText() {
   // Opening and reservations count down.
   if (lobby.stage === 'lobby') showEvents();
   screens.showLink(client.state, client.rtt);
+  if (lobby.proposed) screens.showProposal(lobby.proposed);
   if (lobby.stage === 'race' && lobby.race) screens.showRace(lobby.race);
 }
 

@@ -3,7 +3,10 @@
 import { CAR_COLOURS } from './cars.js';
 
 /** Parts of the page by the phase that shows them; the others show the race. */
-const SECTIONS = { lobby: 'lobby', connecting: 'queue', queue: 'queue', found: 'queue', result: 'result' };
+const SECTIONS = {
+  lobby: 'lobby', connecting: 'queue', queue: 'queue', proposed: 'queue', accepted: 'queue', found: 'queue', private: 'private',
+  result: 'result',
+};
 
 /** The client's states in a player's words. */
 const LINK = {
@@ -19,6 +22,8 @@ const LINK = {
 const HEADLINES = {
   connecting: 'Connecting…',
   queue: 'Looking for players…',
+  proposed: 'Race found: are you in?',
+  accepted: 'Waiting for the others…',
   found: 'Race found!',
 };
 
@@ -37,6 +42,13 @@ export class Screens {
     this.canvas = /** @type {HTMLCanvasElement} */ (element('picture'));
     this.enter = element('enter');
     this.leaveQueue = element('leave-queue');
+    this.accept = element('accept');
+    this.decline = element('decline');
+    this.gather = element('gather');
+    this.private = element('private');
+    this.ready = /** @type {HTMLInputElement} */ (element('private-ready'));
+    this.start = element('private-start');
+    this.leavePrivate = element('private-leave');
     this.leaveRace = element('leave-race');
     this.again = element('again');
     this.showEvents = element('show-events');
@@ -52,6 +64,8 @@ export class Screens {
     this.#shown = phase;
     document.body.dataset.phase = phase;
     if (HEADLINES[phase]) element('queue-title').textContent = HEADLINES[phase];
+    element('proposal').hidden = phase !== 'proposed';
+    this.leaveQueue.hidden = phase === 'proposed' || phase === 'accepted';
     const section = SECTIONS[phase] ?? 'race';
     if (section === this.#section) return;
     this.#section = section;
@@ -75,6 +89,15 @@ export class Screens {
     setText('queue-size', queue ? String(queue.size) : '…');
     const estimate = queue?.estimate_ms;
     setText('queue-estimate', estimate == null ? 'not known yet' : `about ${Math.max(1, Math.round(estimate / 1_000))} s`);
+  }
+
+  /**
+   * How much longer a match asks.
+   * @param {{until: number} | null} proposed
+   */
+  showProposal(proposed) {
+    const left = proposed ? Math.max(0, Math.ceil((proposed.until - performance.now()) / 1_000)) : 0;
+    setText('accept', `I am in (${left} s)`);
   }
 
   /** @param {import("./race.js").Race} race */

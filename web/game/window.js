@@ -3,7 +3,7 @@
  * play by program use the client library.
  *
  * `pixelrush.state()` gives
- * - `phase`: lobby, connecting, queue, found, countdown, racing, finished, result
+ * - `phase`: lobby, connecting, queue, proposed, accepted, private, found, countdown, racing, finished, result
  * - `room`: the room's id, or `null`
  * - `seat`: the player's own seat, or -1
  * - `cars`: as race.js describes them (pixels, radians), each with its player's `name`, by the
@@ -17,6 +17,7 @@
  * - `seats`: the events with a limited number of seats, as their panel shows them
  * - `rating`: the player's own in the mode, what the last match changed, and the note, as the
  *   panel shows them
+ * - `private`: the private room that the player is in, or `null`
  * - `error`: what the player is told, or ''
  */
 
@@ -36,6 +37,7 @@ export function exposeState({ client, lobby, events, ratings, connection }) {
       result: race?.result ?? null,
       seats: events.shown,
       rating: { own: ratings.own, change: ratings.change, note: ratings.note },
+      private: lobby.private,
       connection: {
         ...connection,
         state: client.state,

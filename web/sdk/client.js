@@ -49,6 +49,8 @@ export class Client {
   #run = 0;
   /** @type {{mode: string, options: object} | null} the queue that the player wants to be in */
   #queue = null;
+  /** @type {{what: "open" | "join", mode?: string, code?: string} | null} the private room that the player wants to be in */
+  #private = null;
   /** Whether the player wants to know of events. */
   #events = false;
   /** @type {string | null} a room asked for before there is a session */
@@ -66,6 +68,11 @@ export class Client {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#random = options.random ?? Math.random;
+  }
+
+  /** Whether a private room is wanted. */
+  get wantsPrivate() {
+    return this.#private !== null;
   }
 
   /** Round trip in milliseconds, or `null`. */
@@ -147,11 +154,75 @@ export class Client {
   /**
    * Enters a queue and stays in it across reconnects until a match is found.
    * @param {string} mode
-   * @param {{regions?: Record<string, number>, party?: {code: string, size: number}}} [options]
+   * @param {import("./control.js").JoinOptions} [options]
    */
   joinQueue(mode, options = {}) {
+    this.#private = null;
     this.#queue = { mode, options };
     this.#session?.joinQueue(mode, options);
+    this.#drive();
+  }
+
+  /**
+   * Takes part in a match that was proposed (`match.proposed`).
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  acceptMatch(match) {
+    return this.#answerMatch('accept', match);
+  }
+
+  /**
+   * Does not take part, and leaves the queue: for a while the server lets the player into none.
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  declineMatch(match) {
+    return this.#answerMatch('decline', match);
+  }
+
+  #answerMatch(what, match) {
+    const said = this.#session?.answerMatch(what, match) ?? false;
+    this.#drive();
+    return said;
+  }
+
+  /**
+   * Opens a private room and stays in it across reconnects until its match begins; `privateState`
+   * tells its invite code.
+   * @param {string} mode
+   */
+  openPrivate(mode) {
+    this.#private = { what: 'open', mode };
+    this.#askPrivate();
+  }
+
+  /**
+   * Enters a private room by its invite code, likewise.
+   * @param {string} code
+   */
+  joinPrivate(code) {
+    this.#private = { what: 'join', code };
+    this.#askPrivate();
+  }
+
+  /**
+   * Says that the player is ready, sends a member away, begins the match, or leaves. The first needs
+   * a connection; what is lost shows in `privateState`.
+   * @param {"ready" | "kick" | "start" | "leave"} what
+   * @param {{ready?: boolean, player?: string}} [fields]
+   * @returns {boolean} whether it went out
+   */
+  inPrivate(what, fields = {}) {
+    if (what === 'leave') this.#private = null;
+    const said = this.#session?.sayPrivate(what, fields) ?? false;
+    this.#drive();
+    return said;
+  }
+
+  #askPrivate() {
+    this.#queue = null;
+    if (this.#private) this.#session?.sayPrivate(this.#private.what, this.#private);
     this.#drive();
   }
 
@@ -353,6 +424,12 @@ export class Client {
 
   #handle(event) {
     switch (event.type) {
+      case 'queueState':
+        this.#keepReceipt(event.state);
+        break;
+      case 'privateState':
+        this.#private = { what: 'join', code: event.room.code };
+        break;
       case 'snapshot':
         this.#handleSnapshot(event.snapshot);
         return;
@@ -382,6 +459,7 @@ export class Client {
   #handleChannel({ channel, recovered, state }) {
     if (channel === 'match') {
       this.#rejoinQueue(state);
+      this.#rejoinPrivate(state);
       if (this.#events) this.#session?.listEvents();
     } else if (state?.schema) {
       this.#decoder = new SnapshotDecoder(state.schema);
@@ -404,8 +482,26 @@ export class Client {
     if (this.#queue && !state?.queue) this.#session?.joinQueue(this.#queue.mode, this.#queue.options);
   }
 
+  /** What was asked may have been lost with a connection. */
+  #rejoinPrivate(state) {
+    if (state?.match && !this.#session?.hasLeft(state.match)) this.#private = null;
+    if (state?.private) this.#private = { what: 'join', code: state.private.code };
+    else if (this.#private && !state?.queue) this.#askPrivate();
+  }
+
+  /** Should the server lose the ticket, the next `queue.join` brings it back with its age. */
+  #keepReceipt({ mode, receipt }) {
+    if (receipt && this.#queue?.mode === mode) this.#queue.options = { ...this.#queue.options, receipt };
+  }
+
   /** What may be tried again is, if the player still wants it by then. */
-  #handleRefused({ re, retry_after_ms: retryAfter }) {
+  #handleRefused({ re, field, retry_after_ms: retryAfter }) {
+    if (re === 'queue.join' && field === 'receipt') {
+      // The player is in the queue all the same.
+      if (this.#queue) this.#queue.options = { ...this.#queue.options, receipt: undefined };
+      return;
+    }
+    if ((re === 'private.open' || re === 'private.join') && retryAfter == null) this.#private = null;
     if (!['queue.join', 'room.join', 'room.watch'].includes(re)) return;
     clearTimeout(this.#retries.get(re));
     if (retryAfter != null) this.#retries.set(re, setTimeout(() => this.#askAgain(re), retryAfter));
@@ -434,6 +530,7 @@ export class Client {
       return;
     }
     if (data?.e === 'match.found' || data?.e === 'queue.left') this.#queue = null;
+    if (data?.e === 'match.found' || data?.e === 'private.left') this.#private = null;
     this.#emit('event', { channel, epoch, offset, name: data?.e, data });
   }
 

@@ -41,6 +41,13 @@ export const SUBPROTOCOL = 'pixelrush.v1';
  * @property {number} size players in the queue
  * @property {number} [estimate_ms] how much longer it takes
  * @property {[number, number]} [party] members present and wanted
+ * @property {string} [receipt] for a `queue.join`, should the server lose the ticket
+ *
+ * @typedef {object} PrivateState a private room
+ * @property {string} code its invite code
+ * @property {string} mode
+ * @property {number} most most members
+ * @property {{player: string, name: string, ready: boolean}[]} members in the order in which they came; the first leads
  *
  * @typedef {object} EventInfo an event with a limited number of seats
  * @property {string} event its name, for programs
@@ -100,12 +107,24 @@ export function helloMessage(hello) {
 }
 
 /**
+ * What a wish to play may say besides its mode.
+ * @typedef {object} JoinOptions
+ * @property {Record<string, number>} [regions] round trip to each, in milliseconds
+ * @property {{code: string, size: number}} [party] what its members agreed on
+ * @property {string} [version] build of the game: modes may keep builds apart
+ * @property {Record<string, string>} [attributes] by what else to meet, if the mode has attributes
+ * @property {string[]} [roles] what the player takes, the dearest first; none: anything
+ * @property {string} [receipt] out of the last `queue.state` of this wait; the client adds it by itself
+ */
+
+/**
  * Enters a queue, or stays in it: joining twice keeps the place.
  * @param {string} mode
- * @param {{regions?: Record<string, number>, party?: {code: string, size: number}}} [options]
+ * @param {JoinOptions} [options]
  */
 export function queueJoinMessage(mode, options = {}) {
-  return JSON.stringify({ t: 'queue.join', mode, regions: options.regions, party: options.party });
+  const { regions, party, version, attributes, roles, receipt } = options;
+  return JSON.stringify({ t: 'queue.join', mode, regions, party, version, attributes, roles, receipt });
 }
 
 /**
@@ -114,6 +133,25 @@ export function queueJoinMessage(mode, options = {}) {
  */
 export function newInstance(random) {
   return `in_${hex32(random)}${hex32(random)}`;
+}
+
+/**
+ * Takes part in a match that was proposed, or does not and leaves the queue.
+ * @param {"accept" | "decline"} what
+ * @param {string} match out of `match.proposed`
+ */
+export function matchMessage(what, match) {
+  return JSON.stringify({ t: `match.${what}`, match });
+}
+
+/**
+ * Opens a private room, enters one by its invite code, or does something in it.
+ * @param {"open" | "join" | "ready" | "kick" | "start" | "leave"} what
+ * @param {{mode?: string, code?: string, ready?: boolean, player?: string}} [fields]
+ */
+export function privateMessage(what, fields = {}) {
+  const { mode, code, ready, player } = fields;
+  return JSON.stringify({ t: `private.${what}`, mode, code, ready, player });
 }
 
 /** Leaves the queue. */
@@ -184,7 +222,8 @@ const SHAPES = {
   channel: { ch: isChannel, epoch: isCount, offset: isCount, recovered: isFlag },
   'channel.lost': { ch: isChannel, reason: isText },
   'channel.closed': { ch: isChannel, reason: isText },
-  'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair },
+  'queue.state': { mode: isText, waiting_ms: isLong, size: isCount, 'estimate_ms?': isLong, 'party?': isPair, 'receipt?': isText },
+  'private.state': { code: isText, mode: isText, most: isCount, members: isMembers },
   'event.list': { events: isEvents, server_time_ms: isLong },
   'event.counts': { event: isText, version: isLong, seats: isCount, free: isCount },
   'event.seat': { event: isText, state: isSeatState, 'seat?': isCount, 'left_ms?': isLong },
@@ -251,6 +290,11 @@ function isFlag(value) {
 
 function isPair(value) {
   return Array.isArray(value) && value.length === 2 && value.every(isCount);
+}
+
+function isMembers(value) {
+  const shape = { player: isText, name: isText, ready: isFlag };
+  return Array.isArray(value) && value.every((one) => one !== null && typeof one === 'object' && faultOf(one, shape) === null);
 }
 
 function isEvents(value) {

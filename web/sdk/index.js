@@ -12,6 +12,8 @@ export {
   helloMessage,
   parseServerMessage,
   queueJoinMessage,
+  matchMessage,
+  privateMessage,
   queueLeaveMessage,
   roomJoinMessage,
   roomLeaveMessage,

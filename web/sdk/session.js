@@ -9,7 +9,7 @@ import { Backoff } from './backoff.js';
 import { CloseCode, Retry } from './close.js';
 import { DEFAULTS, firstPaces, paces } from './config.js';
 import {
-  eventListMessage, eventMessage, helloMessage, newInstance, parseServerMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
+  eventListMessage, eventMessage, helloMessage, matchMessage, newInstance, parseServerMessage, privateMessage, queueJoinMessage, queueLeaveMessage, roomJoinMessage,
   roomLeaveMessage, roomSayMessage, roomUnwatchMessage, roomWatchMessage,
 } from './control.js';
 import { Counts } from './counts.js';
@@ -221,6 +221,27 @@ export class Session {
   }
 
   /**
+   * Takes part in a match that was proposed, or does not. If the word is lost, say it again while the
+   * match channel's state shows the match as proposed and not accepted.
+   * @param {"accept" | "decline"} what
+   * @param {string} match
+   * @returns {boolean} whether it went out
+   */
+  answerMatch(what, match) {
+    return this.#say(matchMessage(what, match));
+  }
+
+  /**
+   * Opens a private room, enters one, or does something in it.
+   * @param {Parameters<typeof privateMessage>[0]} what
+   * @param {Parameters<typeof privateMessage>[1]} [fields]
+   * @returns {boolean} whether it went out
+   */
+  sayPrivate(what, fields) {
+    return this.#say(privateMessage(what, fields));
+  }
+
+  /**
    * Asks which events there are, and to be told how they stand while this connection lasts.
    * @returns {boolean} whether it went out
    */
@@ -370,6 +391,9 @@ export class Session {
       case 'queue.state':
         this.#leaving.handleQueued();
         this.#tell('queueState', { state: message });
+        break;
+      case 'private.state':
+        this.#tell('privateState', { room: message });
         break;
       case 'event.list':
         this.#tell('eventsListed', { events: this.#counts.keepNewer(message.events), serverTimeMs: message.server_time_ms });

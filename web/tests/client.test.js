@@ -260,6 +260,38 @@ test('nothing is written to a socket that is closing', async () => {
   assert.equal(sockets[0].sent.length, before);
 });
 
+test('a private room is asked for again by its code after a connection is lost', async () => {
+  const { client } = await welcomed();
+  client.openPrivate('race');
+  const said = () => sockets[0].sent.filter(({ t }) => t?.startsWith('private.'));
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(said().at(-1), { t: 'private.open', mode: 'race' });
+  sockets[0].say({ t: 'private.state', code: 'K7WM2QXP', mode: 'race', most: 8, members: [] });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(said().at(-1), { t: 'private.join', code: 'K7WM2QXP' });
+  client.inPrivate('ready', { ready: true });
+  assert.deepEqual(said().at(-1), { t: 'private.ready', ready: true });
+  client.inPrivate('leave');
+  const before = said().length;
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.equal(said().length, before);
+});
+
+test('a receipt goes with the next join, until it is refused', async () => {
+  const { client } = await welcomed();
+  client.joinQueue('race', { regions: { eu: 20 } });
+  const joins = () => sockets[0].sent.filter(({ t }) => t === 'queue.join');
+  sockets[0].say({ t: 'queue.state', mode: 'duel', waiting_ms: 3_000, size: 1, receipt: 'of another wait' });
+  sockets[0].say({ t: 'queue.state', mode: 'race', waiting_ms: 3_000, size: 1, receipt: 'r' });
+  sockets[0].say({ t: 'queue.state', mode: 'race', waiting_ms: 4_000, size: 1 });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(joins().at(-1), { t: 'queue.join', mode: 'race', regions: { eu: 20 }, receipt: 'r' });
+  const message = 'expired';
+  sockets[0].say({ t: 'error', code: 'token_expired', message, re: 'queue.join', field: 'receipt' });
+  sockets[0].say(matchChannel({ queue: null, match: null }));
+  assert.deepEqual(joins().at(-1), { t: 'queue.join', mode: 'race', regions: { eu: 20 } });
+});
+
 test('a listener that throws does not stop the heartbeat', async () => {
   const { client } = await welcomed();
   client.on('queueState', () => {

@@ -67,6 +67,53 @@ test('an error of the way there is gone when the race is', () => {
   assert.deepEqual([lobby.phase, lobby.error], ['countdown', '']);
 });
 
+test('a match that asks is accepted, and one that is off is looked for again', () => {
+  const { lobby, client } = waiting();
+  const tell = (data) => client.tell('event', { channel: 'match', name: data.e, data });
+  tell({ e: 'match.proposed', match: 'mt_2', mode: 'race', within_ms: 10_000 });
+  assert.equal(lobby.phase, 'proposed');
+  lobby.accept();
+  assert.deepEqual([lobby.phase, client.said.at(-1)], ['accepted', 'acceptMatch mt_2']);
+  tell({ e: 'match.off', match: 'mt_2' });
+  assert.equal(lobby.phase, 'queue');
+  const proposed = { match: 'mt_3', left_ms: 5_000, accepted: false };
+  client.tell('channel', {
+    channel: 'match', recovered: false, state: { queue: { mode: 'race', waiting_ms: 1, proposed }, match: null },
+  });
+  assert.equal(lobby.phase, 'proposed', 'after a resume too');
+  lobby.decline();
+  assert.equal(client.said.at(-1), 'declineMatch mt_3');
+  tell({ e: 'queue.left', reason: 'declined', message: 'You declined the match and left the queue.' });
+  assert.deepEqual([lobby.phase, lobby.proposed], ['lobby', null]);
+  assert.match(lobby.error, /declined/);
+});
+
+test('a private room is gathered in until its match is found', () => {
+  const { lobby, client } = waiting();
+  client.wantsPrivate = true;
+  lobby.gather('K7WM2QXP');
+  assert.deepEqual([lobby.phase, client.said.at(-1)], ['connecting', 'joinPrivate K7WM2QXP']);
+  client.tell('welcome', {});
+  assert.equal(lobby.phase, 'connecting', 'it is no queue');
+  const room = { code: 'K7WM2QXP', mode: 'race', most: 8, members: [] };
+  client.tell('privateState', { room });
+  assert.deepEqual([lobby.phase, lobby.private], ['private', room]);
+  client.tell('event', { channel: 'match', name: 'match.found', data: { e: 'match.found', ...MATCH } });
+  assert.deepEqual([lobby.phase, lobby.private], ['found', null]);
+});
+
+test('who is sent away from a private room is told, and so is who finds none', () => {
+  const { lobby, client } = waiting();
+  client.tell('privateState', { room: { code: 'K7WM2QXP', mode: 'race', most: 8, members: [] } });
+  const data = { e: 'private.left', reason: 'sent_away' };
+  client.tell('event', { channel: 'match', name: data.e, data });
+  assert.equal(lobby.phase, 'lobby');
+  assert.match(lobby.error, /not in the private room/);
+  lobby.gather('NOSUCHROOM');
+  client.tell('refused', { error: { code: 'private_unknown', message: 'there is no such room', re: 'private.join' } });
+  assert.deepEqual([lobby.phase, lobby.error], ['lobby', 'there is no such room']);
+});
+
 function waiting() {
   const client = fakeClient();
   const lobby = new Lobby(/** @type {any} */ (client), 'race');
@@ -94,6 +141,15 @@ function fakeClient() {
     tell: (type, event) => listeners.get(type)?.(event),
     joinQueue: note('joinQueue'),
     leaveQueue: note('leaveQueue'),
+    acceptMatch: (match) => {
+      note('acceptMatch')(match);
+      return true;
+    },
+    declineMatch: note('declineMatch'),
+    wantsPrivate: false,
+    openPrivate: note('openPrivate'),
+    joinPrivate: note('joinPrivate'),
+    inPrivate: note('inPrivate'),
     joinRoom: note('joinRoom'),
     leaveRoom: note('leaveRoom'),
   };

@@ -27,6 +27,8 @@ pub(crate) fn test() -> Result<(), Failed> {
             "--test-concurrency=1",
             "browser/events.mjs",
             "browser/ratings.mjs",
+            "browser/events.mjs",
+            "browser/private.mjs",
             "browser/race.mjs",
         ],
     )

@@ -199,6 +199,7 @@ impl Recorder {
             SessionEvent::GoAway(_)
             | SessionEvent::InputsGivenUp(_)
             | SessionEvent::EventsListed(_)
+            | SessionEvent::Private(_)
             | SessionEvent::EventCounts(_)
             | SessionEvent::EventSeat(_) => {}
         }

@@ -148,7 +148,15 @@ impl Live {
             }
             ClientMessage::QueueJoin(_) => self.to_matcher("queue.join", text),
             ClientMessage::QueueLeave(_) => self.to_matcher("queue.leave", text),
-            ClientMessage::EventList(_)
+            ClientMessage::MatchAccept(_)
+            | ClientMessage::MatchDecline(_)
+            | ClientMessage::PrivateOpen(_)
+            | ClientMessage::PrivateJoin(_)
+            | ClientMessage::PrivateReady(_)
+            | ClientMessage::PrivateKick(_)
+            | ClientMessage::PrivateStart(_)
+            | ClientMessage::PrivateLeave(_)
+            | ClientMessage::EventList(_)
             | ClientMessage::EventReserve(_)
             | ClientMessage::EventConfirm(_)
             | ClientMessage::EventRelease(_) => self.to_matcher(message.kind(), text),
@@ -265,6 +273,7 @@ fn attach_request(
         name: identity.name.clone(),
         bot: identity.bot,
         rating: identity.rating,
+        deviation: 0,
         mode: have.map_or(Attach::Fresh, Attach::Resume),
         room,
         watch: None,

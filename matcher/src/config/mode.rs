@@ -1,13 +1,16 @@
 //! What can be set about a mode, parsed into what cannot be wrong.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Deref;
-use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::names::{Attribute, ModeName, Role};
+use super::rules::{
+    ACCEPT_WITHIN, AcceptRule, AttributeRule, LONGEST_COOL_DOWN, PlayerRange, RatingWindow,
+    RegionRule, deviation_percent,
+};
 
 /// Most players of one match. Pairing counts them in the bits of a word.
 pub const MAX_MATCH: u8 = 64;
@@ -16,70 +19,20 @@ pub const MAX_MATCH: u8 = 64;
 /// pieces of a second.
 pub const LEAST_WATCH_DELAY: Duration = Duration::from_secs(2);
 
+/// Most attributes of a mode, and most values of one.
+pub const MAX_ATTRIBUTES: usize = 8;
+
+/// See [`MAX_ATTRIBUTES`].
+pub const MAX_VALUES: usize = 64;
+
+/// Most roles of a team, and most players of a team that has roles.
+pub const MAX_ROLES: usize = 8;
+
+/// Most players of a match with roles.
+pub const MAX_WITH_ROLES: u8 = 16;
+
 /// Most teams of one match.
 pub const MAX_TEAMS: u8 = 4;
-
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $error:ident, $what:literal;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
-
-        #[doc = concat!("Why a text cannot name ", $what, ".")]
-        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-        #[error("the name of {} has 1 to 32 characters of a-z, 0-9, '-' and '_'", $what)]
-        pub struct $error;
-
-        impl $name {
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = $error;
-
-            fn from_str(text: &str) -> Result<Self, $error> {
-                let well_formed = (1..=32).contains(&text.len())
-                    && text
-                        .bytes()
-                        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-                if well_formed { Ok(Self(text.into())) } else { Err($error) }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $error;
-
-            fn try_from(text: String) -> Result<Self, $error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
-}
-
-names! {
-    /// Name of a mode.
-    ModeName, ModeNameError, "a mode";
-    /// Name of a region.
-    Region, RegionNameError, "a region";
-    /// Name of an event with a limited number of seats.
-    EventName, EventNameError, "an event";
-}
 
 /// A mode: a way to play, with a queue of its own. Its [`ModeOptions`] fit together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,14 +50,25 @@ pub struct ModeOptions {
     pub teams: u8,
     /// Players in a match, bots among them. With teams, both are multiples of `teams`.
     pub players: PlayerRange,
+    /// Roles of each team and how many play them: at most [`MAX_ROLES`], which are all places of a
+    /// team of at most [`MAX_ROLES`] players. Empty: there are none. A match with roles is always
+    /// full, of [`MAX_WITH_ROLES`] players at most.
+    pub roles: BTreeMap<Role, u8>,
     /// Which ratings meet.
     pub window: RatingWindow,
     /// Which latencies are put up with.
     pub region: RegionRule,
+    /// Whether who plays one version of the game never meets who plays another.
+    pub by_version: bool,
+    /// What else tickets meet by, at most [`MAX_ATTRIBUTES`].
+    pub attributes: BTreeMap<Attribute, AttributeRule>,
     /// Once its oldest ticket has waited this long a match begins short-handed, with `players.min`
     /// or more.
     #[serde(with = "chassis::config::duration")]
     pub early_start_after: Duration,
+    /// Whether everyone is asked before a match begins, and how. `None`: nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept: Option<AcceptRule>,
     /// Whether bots fill free places.
     pub bots: bool,
     /// Once its oldest ticket has waited this long, bots fill what people leave free, and if there
@@ -122,37 +86,6 @@ pub struct ModeOptions {
     pub watch_delay: Duration,
     /// The game's own settings, handed to it as they are.
     pub settings: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Players in a match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlayerRange {
-    /// Fewest, at least 1.
-    pub min: u8,
-    /// Most, at most [`MAX_MATCH`].
-    pub max: u8,
-}
-
-/// How far apart two ratings may be. Two tickets meet only if each is within the other's window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RatingWindow {
-    /// Rating points to either side at first.
-    pub start: u32,
-    /// Points that each second of waiting adds.
-    pub widen_per_second: u32,
-    /// Points that are never exceeded.
-    pub cap: u32,
-}
-
-/// Which latency to a region a ticket accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegionRule {
-    /// Milliseconds of round trip at first.
-    pub start_ms: u32,
-    /// Milliseconds that each second of waiting adds.
-    pub widen_ms_per_second: u32,
-    /// Milliseconds that are never exceeded.
-    pub cap_ms: u32,
 }
 
 /// Why settings do not make a mode.
@@ -185,6 +118,29 @@ pub enum ModeError {
     /// A window that begins beyond its own cap.
     #[error("{0} begins above its cap")]
     BeyondCap(&'static str),
+    /// Roles that are not all places of a team, or teams that are not always full.
+    #[error(
+        "roles: they are {roles} places of a team of {places}; a mode with roles has players.min = \
+         players.max, at most {MAX_WITH_ROLES}, and each role at least one place, together all of \
+         a team's, at most {MAX_ROLES}"
+    )]
+    Roles {
+        /// Places that the roles have together.
+        roles: usize,
+        /// Places of a team.
+        places: u8,
+    },
+    /// Too many attributes, or one without values or with too many.
+    #[error(
+        "attributes: a mode has at most {MAX_ATTRIBUTES}, and each has 1 to {MAX_VALUES} values"
+    )]
+    Attributes,
+    /// Times to accept that are none.
+    #[error(
+        "accept: within is {:?} to {:?}, and cool_down <= cool_down_most <= {LONGEST_COOL_DOWN:?}",
+        ACCEPT_WITHIN.0, ACCEPT_WITHIN.1
+    )]
+    Accept,
     /// Nobody could ever wait.
     #[error("timeout must be longer than nothing")]
     NoTime,
@@ -218,6 +174,29 @@ impl Mode {
         }
         if options.region.start_ms > options.region.cap_ms {
             return Err(ModeError::BeyondCap("region"));
+        }
+        if !options.roles.is_empty() {
+            let counts = || options.roles.values().map(|count| usize::from(*count));
+            let (roles, places) = (counts().sum::<usize>(), max / teams);
+            let fit = roles == usize::from(places) && roles <= MAX_ROLES;
+            if !fit || counts().any(|count| count == 0) || min != max || max > MAX_WITH_ROLES {
+                return Err(ModeError::Roles { roles, places });
+            }
+        }
+        let counts = options.attributes.values().map(|rule| rule.values.len());
+        if options.attributes.len() > MAX_ATTRIBUTES
+            || counts
+                .into_iter()
+                .any(|count| !(1..=MAX_VALUES).contains(&count))
+        {
+            return Err(ModeError::Attributes);
+        }
+        if let Some(rule) = &options.accept {
+            let in_time = (ACCEPT_WITHIN.0..=ACCEPT_WITHIN.1).contains(&rule.within);
+            let most = rule.cool_down_most;
+            if !in_time || rule.cool_down > most || most > LONGEST_COOL_DOWN {
+                return Err(ModeError::Accept);
+            }
         }
         if options.timeout.is_zero() {
             return Err(ModeError::NoTime);
@@ -278,17 +257,22 @@ impl Default for ModeOptions {
             game: "race".to_owned(),
             teams: 1,
             players: PlayerRange { min: 2, max: 8 },
+            roles: BTreeMap::new(),
             window: RatingWindow {
                 start: 150,
                 widen_per_second: 75,
                 cap: 1000,
+                deviation_percent: deviation_percent(),
             },
             region: RegionRule {
                 start_ms: 60,
                 widen_ms_per_second: 10,
                 cap_ms: 200,
             },
+            by_version: false,
+            attributes: BTreeMap::new(),
             early_start_after: Duration::from_secs(15),
+            accept: None,
             bots: true,
             bots_after: Duration::from_secs(3),
             timeout: Duration::from_secs(120),
@@ -297,27 +281,6 @@ impl Default for ModeOptions {
             settings: serde_json::Map::new(),
         }
     }
-}
-
-impl RatingWindow {
-    /// Points to either side after `waited`.
-    pub fn reach(&self, waited: Duration) -> u32 {
-        widened(self.start, self.widen_per_second, self.cap, waited)
-    }
-}
-
-impl RegionRule {
-    /// Milliseconds that are accepted after `waited`.
-    pub fn reach_ms(&self, waited: Duration) -> u32 {
-        widened(self.start_ms, self.widen_ms_per_second, self.cap_ms, waited)
-    }
-}
-
-fn widened(start: u32, per_second: u32, cap: u32, waited: Duration) -> u32 {
-    let millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-    let added = u64::from(per_second).saturating_mul(millis) / 1000;
-    let reach = u64::from(start).saturating_add(added);
-    u32::try_from(reach).map_or(cap, |reach| reach.min(cap))
 }
 
 /// The modes of a deployment that configures none.
@@ -329,6 +292,7 @@ pub(super) fn defaults() -> BTreeMap<ModeName, Mode> {
             start: 100,
             widen_per_second: 25,
             cap: 600,
+            deviation_percent: deviation_percent(),
         },
         bots: false,
         timeout: Duration::from_secs(180),
@@ -378,16 +342,58 @@ mod tests {
     }
 
     #[test]
-    fn a_window_widens_up_to_its_cap_and_never_overflows() {
-        let window = RatingWindow {
-            start: 100,
-            widen_per_second: 20,
-            cap: 300,
+    fn a_file_of_the_last_release_is_a_mode() {
+        let text = r#"{"window":{"start":1,"widen_per_second":2,"cap":3}}"#;
+        let mode: Mode = serde_json::from_str(text).unwrap();
+        assert_eq!(mode.window.deviation_percent, 50);
+        assert!(!mode.by_version && mode.attributes.is_empty());
+    }
+
+    #[test]
+    fn roles_are_all_places_of_a_team() {
+        let mode = |players: &str, roles: &str| {
+            let text = format!(r#"{{"teams":2,"players":{players},"roles":{roles}}}"#);
+            serde_json::from_str::<Mode>(&text).map_err(|error| error.to_string())
         };
-        assert_eq!(window.reach(Duration::ZERO), 100);
-        assert_eq!(window.reach(Duration::from_millis(500)), 110);
-        assert_eq!(window.reach(Duration::from_secs(60)), 300);
-        assert_eq!(window.reach(Duration::MAX), 300);
+        let always_full = r#"{"min":6,"max":6}"#;
+        assert!(mode(always_full, r#"{"tank":1,"damage":2}"#).is_ok());
+        for (players, roles) in [
+            (always_full, r#"{"tank":1,"damage":1}"#),
+            (always_full, r#"{"tank":0,"damage":3}"#),
+            (r#"{"min":4,"max":6}"#, r#"{"tank":1,"damage":2}"#),
+            (r#"{"min":18,"max":18}"#, r#"{"tank":1,"damage":8}"#),
+        ] {
+            let error = mode(players, roles).unwrap_err();
+            assert!(error.contains("places of a team"), "{error}");
+        }
+    }
+
+    #[test]
+    fn acceptance_has_bounds() {
+        let mode = |accept: &str| {
+            let text = format!(r#"{{"accept":{accept}}}"#);
+            serde_json::from_str::<Mode>(&text).map_err(|error| error.to_string())
+        };
+        let within = mode(r#"{"within":"20s"}"#).unwrap().accept.unwrap();
+        assert_eq!(within.cool_down, Duration::from_secs(15));
+        assert_eq!(within.within, Duration::from_secs(20));
+        for accept in [
+            r#"{"within":"1s"}"#,
+            r#"{"within":"2m"}"#,
+            r#"{"cool_down":"10m"}"#,
+            r#"{"cool_down_most":"25h"}"#,
+        ] {
+            let error = mode(accept).unwrap_err();
+            assert!(error.contains("accept: within is 2s to 60s"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_has_values() {
+        let rule = |text| serde_json::from_str::<Mode>(text).map_err(|error| error.to_string());
+        assert!(rule(r#"{"attributes":{"input":{"values":["pad","mouse"]}}}"#).is_ok());
+        let error = rule(r#"{"attributes":{"input":{"values":[]}}}"#).unwrap_err();
+        assert!(error.contains("1 to 64 values"), "{error}");
     }
 
     #[test]

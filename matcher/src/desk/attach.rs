@@ -17,8 +17,8 @@ use rpc::origin::StreamId;
 
 use super::Desk;
 use super::ask::Away;
+use super::leaving::Leave;
 use super::player::{Activity, Player, Presence, fresh_epoch};
-use super::queue::Leave;
 use super::rating::Ratings;
 use super::standing::BATCH;
 use crate::event::Leaving;
@@ -126,7 +126,7 @@ impl Desk {
         };
         player.presence = Presence::Attached(stream);
         player.name = request.name;
-        player.ratings.begins_at(request.rating);
+        player.ratings.begins_at((request.rating, request.deviation));
         player.bot = request.bot;
         let attached = player.log.attach(request.mode, fresh_epoch());
         player.next_state = now;
@@ -229,6 +229,7 @@ impl Desk {
         player.presence = Presence::Away(now);
         if leave {
             self.leave_queue(id, None, Leave::Asked).await;
+            self.leave_private(id, None, Leave::Asked).await;
         } else if player.bot {
             // A bot that is not there must not fill a match. It queues anew when it is back.
             self.leave_queue(id, None, Leave::Unseen).await;
@@ -261,6 +262,10 @@ impl Desk {
             Activity::Queued(_) if timed_out => self.time_out(id).await,
             Activity::Queued(_) if gone => {
                 self.leave_queue(id, Some(Leaving::Away), Leave::Unseen)
+                    .await;
+            }
+            Activity::Private(_) if gone => {
+                self.leave_private(id, Some(Leaving::Away), Leave::Unseen)
                     .await;
             }
             Activity::Queued(_) if player.next_state <= now => self.send_queue_state(id, now),

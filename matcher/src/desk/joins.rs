@@ -10,10 +10,13 @@ use protocol::time::Timestamp;
 use rpc::inbound::Inbound;
 
 use super::Desk;
+use super::accepting::cooling_down;
 use super::ask::Away;
 use super::party::mismatch;
 use super::player::{Player, Unsettled, Wish};
-use super::queue::{coming, out_of_reach, solo};
+use super::queue::out_of_reach;
+use super::receipts::Brought;
+use super::wish::{coming, solo};
 use crate::grpc::Mail;
 use crate::store::{Added, Gather, Gathered, Standing};
 use crate::ticket::Ticket;
@@ -46,11 +49,17 @@ enum Entry {
 type Answers<T> = Vec<Option<T>>;
 
 impl Joins {
-    /// A player joins.
-    pub(super) fn enter(&mut self, player: &Player, wish: Wish, at: Timestamp) {
+    /// A player joins, maybe with an old ticket.
+    pub(super) fn enter(
+        &mut self,
+        player: &Player,
+        wish: Wish,
+        brought: Option<Brought>,
+        at: Timestamp,
+    ) {
         self.players.insert(player.id);
         let entry = match &wish.party {
-            None => Entry::Alone(Arc::new(solo(player, &wish, at))),
+            None => Entry::Alone(Arc::new(solo(player, &wish, brought, at))),
             Some(party) => Entry::Party(Box::new(coming(player, &wish, party, at, at))),
         };
         self.joins.push(Join {
@@ -167,6 +176,7 @@ impl Desk {
                 Ok(())
             }
             Some(Added::Full) => Err(self.turned_away(join.player)),
+            Some(Added::Cooling(left)) => Err(cooling_down(left)),
             // It may have worked, and must not stay so: the client is told that it did not.
             None => Err(self.in_vain(join.player)),
             // Somebody stands somewhere already: that is looked into one by one.
@@ -191,6 +201,7 @@ impl Desk {
                 Ok(())
             }
             Some(Gathered::Mismatch(disagreement)) => Err(mismatch(disagreement)),
+            Some(Gathered::Cooling(left)) => Err(cooling_down(left)),
             Some(Gathered::Full) => Err(self.turned_away(join.player)),
             None => Err(self.in_vain(join.player)),
             Some(Gathered::Kept(_)) => self.enter_queue(join.player, join.wish, join.at).await,

@@ -23,6 +23,9 @@ const MOST_ENDS: usize = 65_536;
 /// Rooms that are remembered to have ended. Over it the oldest is forgotten.
 const MOST_OVER: usize = 16_384;
 
+/// Matches that ask their players at once.
+const MOST_ASKING: usize = 4_096;
+
 /// Ended matches that one call tells the store.
 const BATCH: usize = 256;
 
@@ -34,6 +37,8 @@ const SHORTEST: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Matches {
     pub(super) placing: BTreeMap<MatchId, Placement>,
+    /// Of these, those that ask their players first.
+    pub(super) asking: BTreeSet<MatchId>,
     pub(super) running: BTreeMap<MatchId, Running>,
     /// Those that run, oldest first.
     by_age: BTreeSet<(Timestamp, MatchId)>,
@@ -62,6 +67,13 @@ impl Matches {
         self.placing.len()
     }
 
+    /// How many more may be begun: of those that look for a room there are `at_once` at most.
+    pub(super) fn free(&self, at_once: usize) -> usize {
+        let looking = self.placing.len() - self.asking.len();
+        let asking = MOST_ASKING.saturating_sub(self.asking.len());
+        at_once.saturating_sub(looking).min(asking)
+    }
+
     /// Whether any match looks for a room.
     pub(super) fn any_looking(&self) -> bool {
         self.placing.values().any(|one| !one.is_found())
@@ -69,6 +81,9 @@ impl Matches {
 
     /// A match begins to look for a room.
     pub(super) fn begin_placing(&mut self, match_id: MatchId, placement: Placement) {
+        if placement.order.is_some() {
+            self.asking.insert(match_id);
+        }
         self.placing.insert(match_id, placement);
     }
 

@@ -49,6 +49,8 @@ pub(super) fn mismatch(disagreement: Disagreement) -> ErrorMessage {
         Disagreement::Mode => ("mode", "the party gathers for another mode"),
         Disagreement::Size => ("party.size", "the party gathers with another size"),
         Disagreement::Full => ("party.code", "the party is full"),
+        Disagreement::Version => ("version", "the party plays another version of the game"),
+        Disagreement::Attributes => ("attributes", "the party gathers with other attributes"),
         Disagreement::Regions => ("regions", "the party's members have no region in common"),
     };
     ErrorMessage::new(ErrorCode::PartyMismatch, message).field(field)

@@ -14,8 +14,9 @@ use serde_json::json;
 
 use super::party::PartyWish;
 use super::rating::Ratings;
-use crate::config::{Config, Mode, ModeName, Region};
-use crate::ticket::{Member, Ticket};
+use crate::config::{Config, Mode, ModeName, Region, Role};
+use crate::store::{Found, PrivateRoom};
+use crate::ticket::{Attributes, Member, Ticket, Version};
 
 /// A match brings a handful of events. At either bound the history is given up and the client
 /// closed, so that it resumes with whole state.
@@ -69,6 +70,8 @@ pub(super) enum Activity {
     Idle,
     /// Waits for a match.
     Queued(Queued),
+    /// Is in a private room.
+    Private(PrivateRoom),
     /// Is in a match.
     Playing(Playing),
 }
@@ -83,8 +86,12 @@ pub(super) struct Queued {
     pub(super) ticket: Option<Arc<Ticket>>,
     /// The match that has claimed the ticket and looks for a room.
     pub(super) placing: Option<MatchId>,
+    /// That match asks whether the player takes part.
+    pub(super) proposed: Option<Proposed>,
     /// Members present and wanted, while the party gathers.
     pub(super) fill: Option<(u8, u8)>,
+    /// When the client is given the next receipt; `None`: it has had none.
+    pub(super) receipt_at: Option<Timestamp>,
     /// What the estimate was at first.
     pub(super) expected: Option<Duration>,
 }
@@ -97,12 +104,39 @@ impl Queued {
     }
 }
 
+/// A match that asks whether a player takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Proposed {
+    pub(super) match_id: MatchId,
+    /// Until then.
+    pub(super) until: Timestamp,
+    /// The player has said yes.
+    pub(super) accepted: bool,
+}
+
+impl Proposed {
+    /// What a ticket says of it.
+    pub(super) fn of(found: &Found, now: Timestamp) -> Option<Self> {
+        let asking = found.asking?;
+        Some(Self {
+            match_id: found.claimed_by?,
+            until: now + asking.left,
+            accepted: asking.accepted,
+        })
+    }
+}
+
 /// What a player wants to play.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
     pub(super) mode: ModeName,
     pub(super) regions: BTreeMap<Region, u32>,
     pub(super) party: Option<PartyWish>,
+    /// If the mode keeps builds apart.
+    pub(super) version: Option<Version>,
+    pub(super) attributes: Attributes,
+    /// The player's own, if the mode has roles.
+    pub(super) roles: Vec<Role>,
 }
 
 /// A match that a player is in.
@@ -111,6 +145,8 @@ pub(super) struct Playing {
     pub(super) match_id: MatchId,
     pub(super) mode: ModeName,
     pub(super) room: RoomId,
+    /// The player's, if the mode has roles.
+    pub(super) role: Option<Role>,
     /// The room ticket.
     pub(super) ticket: String,
 }
@@ -124,7 +160,7 @@ impl Player {
             id: request.player,
             name: request.name.clone(),
             bot: request.bot,
-            ratings: Ratings::new(request.rating),
+            ratings: Ratings::new((request.rating, request.deviation)),
             holder,
             presence: Presence::Away(now),
             log: EventLog::new(Channel::Match, fresh_epoch(), LOG_LIMITS),
@@ -141,13 +177,26 @@ impl Player {
         current.expect("a player is known by an attach that was accepted")
     }
 
-    /// The player on a ticket for `mode`.
-    pub(super) fn member(&self, mode: &ModeName) -> Member {
-        let (rating, _) = self.ratings.of(mode);
+    /// The player on a ticket for `mode`, for these roles.
+    pub(super) fn member(&self, mode: &ModeName, roles: &[Role]) -> Member {
+        let (rating, deviation) = self.ratings.of(mode);
+        Member {
+            rating,
+            deviation,
+            roles: roles.to_vec(),
+            ..self.stated()
+        }
+    }
+
+    /// The player, as the login states.
+    pub(super) fn stated(&self) -> Member {
+        let (rating, deviation) = self.ratings.stated();
         Member {
             player: self.id,
             name: self.name.clone(),
             rating,
+            deviation,
+            roles: Vec::new(),
             bot: self.bot,
         }
     }
@@ -192,24 +241,50 @@ impl Player {
             .is_some_and(|queued| queued.placing == Some(match_id))
     }
 
+    /// Whether the place is one that no queue's feed tells of.
+    pub(super) fn is_between(&self) -> bool {
+        match &self.activity {
+            Activity::Queued(queued) => queued.is_between(),
+            Activity::Private(_) => true,
+            Activity::Idle | Activity::Playing(_) => false,
+        }
+    }
+
     /// The channel's whole state, as JSON.
     pub(super) fn state(&self, now: Timestamp) -> String {
         let queue = self.queued().map(|queued| {
             let waited = now.since(queued.since);
-            json!({
+            let mut state = json!({
                 "mode": queued.wish.mode,
                 "waiting_ms": u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
-            })
+            });
+            if let Some(proposed) = &queued.proposed {
+                let left = proposed.until.since(now);
+                state["proposed"] = json!({
+                    "match": proposed.match_id,
+                    "left_ms": u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                    "accepted": proposed.accepted,
+                });
+            }
+            state
         });
         let playing = self.playing().map(|playing| {
-            json!({
+            let mut found = json!({
                 "match": playing.match_id,
                 "mode": playing.mode,
                 "room": playing.room,
                 "ticket": playing.ticket,
-            })
+            });
+            if let Some(role) = &playing.role {
+                found["role"] = json!(role);
+            }
+            found
         });
-        json!({ "queue": queue, "match": playing }).to_string()
+        let mut state = json!({ "queue": queue, "match": playing });
+        if let Activity::Private(room) = &self.activity {
+            state["private"] = json!(super::private::state_of(room));
+        }
+        state.to_string()
     }
 
     /// When this player's wait has lasted for as long as the mode allows. Bots wait for ever, and
@@ -232,6 +307,7 @@ impl Player {
         };
         match &self.activity {
             Activity::Playing(_) => None,
+            Activity::Private(_) => Some(since + config.grace),
             Activity::Queued(queued) => queued.placing.is_none().then(|| since + config.grace),
             Activity::Idle if self.log.is_settled() && self.unsettled.is_none() => {
                 Some(since + config.grace)

@@ -1,39 +1,32 @@
 //! Entering queues and leaving them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::control::{
     ClientMessage, ErrorCode, ErrorMessage, QueueJoin, QueueState, ServerMessage,
 };
-use protocol::id::{PlayerId, SessionId, TicketId};
+use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
 use rpc::origin::StreamId;
 
 use super::Desk;
+use super::accepting::cooling_down;
 use super::ask::Away;
+use super::leaving::Leave;
 use super::party::{PartyWish, mismatch};
-use super::player::{Activity, Player, Queued, Unsettled, Wish};
+use super::player::{Activity, Queued, Unsettled, Wish};
+use super::private_talk::is_of_private_rooms;
+use super::receipts::{self, Brought};
 use super::seating::is_of_events;
-use crate::config::{Config, Mode, ModeName, Region};
+use super::wish::{coming, find_mode, solo};
+use crate::config::ModeName;
 use crate::event::Leaving;
-use crate::store::{Added, Found, Gather, Gathered, Removed, Standing};
+use crate::store::{Added, Found, Gathered, Standing};
 use crate::ticket::Ticket;
-
-/// Most regions that a client may name.
-const MAX_REGIONS: usize = 32;
 
 /// What a client is told to wait when its ticket is between queue and match, or the store is away.
 pub(super) const RETRY_MS: u64 = 1_000;
-
-/// How a player leaves a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// The client says so.
-    Asked,
-    /// By this matcher's judgement: it does not count if another one has seen the player since.
-    Unseen,
-}
 
 impl Desk {
     /// A control message of a client.
@@ -51,6 +44,18 @@ impl Desk {
                 self.leave_queue(id, Some(Leaving::Left), Leave::Asked)
                     .await;
                 Ok(())
+            }
+            Ok(ClientMessage::MatchAccept(one)) => {
+                let answered = self.answer_match(id, one.match_id, true).await;
+                answered.map_err(|error| error.re("match.accept"))
+            }
+            Ok(ClientMessage::MatchDecline(one)) => {
+                let answered = self.answer_match(id, one.match_id, false).await;
+                answered.map_err(|error| error.re("match.decline"))
+            }
+            Ok(message) if is_of_private_rooms(&message) => {
+                let done = self.private_message(id, &message).await;
+                done.map_err(|error| error.re(message.kind()))
             }
             // The room hears of it by itself; here it makes the player free to queue again.
             Ok(ClientMessage::RoomLeave(_)) => {
@@ -80,6 +85,7 @@ impl Desk {
     fn put_off(&mut self, stream: StreamId, session: SessionId, text: &str) {
         let error = match ClientMessage::parse(text) {
             Ok(ClientMessage::QueueJoin(_)) => out_of_reach().re("queue.join"),
+            Ok(message) if is_of_private_rooms(&message) => out_of_reach().re(message.kind()),
             Ok(message) if is_of_events(&message) => out_of_reach().re(message.kind()),
             Ok(_) => return,
             Err(error) => error,
@@ -116,16 +122,7 @@ impl Desk {
             let error = ErrorMessage::new(ErrorCode::BadField, "bots only fill, and come alone");
             return Err(error.field("mode"));
         }
-        let regions = self.served_regions(&join.regions)?;
-        let party = join.party.as_ref();
-        let party = party
-            .map(|party| PartyWish::parse(party, mode))
-            .transpose()?;
-        let wish = Wish {
-            mode: mode_name.clone(),
-            regions,
-            party,
-        };
+        let wish = Wish::parse(join, mode_name, mode, &self.parts.nodes.regions())?;
         match &player.activity {
             Activity::Playing(_) => return Err(already_in_match("you are in a match")),
             Activity::Queued(queued) if queued.wish.is_same_queue(&wish) => {
@@ -136,10 +133,12 @@ impl Desk {
                 return Err(already_in_match("a match is being made").retry_after_ms(RETRY_MS));
             }
             Activity::Queued(_) => self.leave_queue(id, None, Leave::Asked).await,
+            Activity::Private(_) => self.leave_private(id, None, Leave::Asked).await,
             // As almost everyone: together with the others of this turn.
             Activity::Idle if player.unsettled.is_none() => {
-                self.joins.enter(player, wish, now);
-                return Ok(());
+                let (brought, refused) = self.bring(id, join, &wish, now);
+                self.joins.enter(player, wish, brought, now);
+                return refused.map_or(Ok(()), Err);
             }
             Activity::Idle => {}
         }
@@ -153,35 +152,21 @@ impl Desk {
         Ok(())
     }
 
-    /// The client's regions, as far as matches can be held there.
-    fn served_regions(
+    /// The ticket that a receipt brings back, or why it does not: then it counts for nothing.
+    fn bring(
         &self,
-        measured: &BTreeMap<String, u32>,
-    ) -> Result<BTreeMap<Region, u32>, ErrorMessage> {
-        let refused =
-            |message: String| Err(ErrorMessage::new(ErrorCode::BadField, message).field("regions"));
-        if measured.len() > MAX_REGIONS {
-            return refused(format!("at most {MAX_REGIONS} regions"));
+        id: PlayerId,
+        join: &QueueJoin,
+        wish: &Wish,
+        now: Timestamp,
+    ) -> (Option<Brought>, Option<ErrorMessage>) {
+        let receipt = join.receipt.as_ref().filter(|_| wish.party.is_none());
+        let signer = &self.parts.signer;
+        match receipt.map(|receipt| receipts::read(signer, receipt, id, &wish.mode, now)) {
+            None => (None, None),
+            Some(Ok(brought)) => (Some(brought), None),
+            Some(Err(error)) => (None, Some(error)),
         }
-        let served = self.parts.nodes.regions();
-        let mut regions = BTreeMap::new();
-        for (name, latency) in measured {
-            match name.parse::<Region>() {
-                Ok(region) if served.is_empty() || served.contains(&region) => {
-                    regions.insert(region, *latency);
-                }
-                Ok(_) => {}
-                Err(error) => return refused(error.to_string()),
-            }
-        }
-        if regions.is_empty() && !measured.is_empty() {
-            let served: Vec<_> = served.iter().map(Region::as_str).collect();
-            return refused(format!(
-                "none of these regions is served; those that are: {}",
-                served.join(", ")
-            ));
-        }
-        Ok(regions)
     }
 
     pub(super) async fn enter_queue(
@@ -193,7 +178,7 @@ impl Desk {
         let mut standing = self.try_enter(id, &wish, now).await?;
         // A place that neither the player nor this desk knows of is left over from an attempt
         // whose outcome was never told.
-        if is_left_over(&standing, &wish) {
+        if is_left_over(id, &standing, &wish) {
             let store = Arc::clone(&self.parts.store);
             let removed = self.ask("remove", store.remove(id, None)).await;
             removed.map_err(|Away| out_of_reach())?;
@@ -217,6 +202,10 @@ impl Desk {
                 self.take_up(id, &standing, now);
                 Ok(())
             }
+            Standing::Private(room) => {
+                self.learn_private(id, &room.clone(), now);
+                Err(already_in_match("you are in a private room"))
+            }
             Standing::Ticket(_) | Standing::Nothing => {
                 let error = already_in_match("an earlier ticket is still being dealt with");
                 Err(error.retry_after_ms(RETRY_MS))
@@ -232,12 +221,17 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Standing, ErrorMessage> {
         let entered = match &wish.party {
-            None => self.try_add(id, wish, now).await,
+            None => match self.try_add(id, wish, now).await {
+                Ok(Ok(standing)) => Ok(standing),
+                Ok(Err(cooling)) => return Err(cooling_down(cooling)),
+                Err(Away) => Err(Away),
+            },
             Some(party) => match self.try_gather(id, wish, party, now, now).await {
                 Ok(Gathered::Gathering(gathering)) => Ok(Standing::Gathering(gathering)),
                 Ok(Gathered::Complete(ticket)) => Ok(waiting(ticket)),
                 Ok(Gathered::Kept(standing)) => Ok(standing),
                 Ok(Gathered::Mismatch(disagreement)) => return Err(mismatch(disagreement)),
+                Ok(Gathered::Cooling(left)) => return Err(cooling_down(left)),
                 Ok(Gathered::Full) => Err(self.is_full()),
                 Err(Away) => Err(Away),
             },
@@ -249,24 +243,26 @@ impl Desk {
         })
     }
 
+    /// Likewise, alone; or how much longer the player is kept out.
     async fn try_add(
         &mut self,
         id: PlayerId,
         wish: &Wish,
         now: Timestamp,
-    ) -> Result<Standing, Away> {
+    ) -> Result<Result<Standing, Duration>, Away> {
         let Some(player) = self.roster.player(id) else {
-            return Ok(Standing::Nothing);
+            return Ok(Ok(Standing::Nothing));
         };
-        let ticket = Arc::new(solo(player, wish, now));
+        let ticket = Arc::new(solo(player, wish, None, now));
         let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
         let tickets = [ticket];
         let mut added = self.ask("add", store.add(&tickets, &sighting)).await?;
         let [ticket] = tickets;
         match added.remove(0) {
-            Added::Waiting => Ok(waiting(ticket)),
-            Added::Kept(standing) => Ok(standing),
-            Added::Gone => Ok(Standing::Nothing),
+            Added::Waiting => Ok(Ok(waiting(ticket))),
+            Added::Kept(standing) => Ok(Ok(standing)),
+            Added::Gone => Ok(Ok(Standing::Nothing)),
+            Added::Cooling(left) => Ok(Err(left)),
             Added::Full => Err(self.is_full()),
         }
     }
@@ -310,93 +306,6 @@ impl Desk {
         }
     }
 
-    /// Takes a player out of the queue, if in one. `told`: the event for the client. The other
-    /// members of a party gather again.
-    pub(super) async fn leave_queue(&mut self, id: PlayerId, told: Option<Leaving>, leave: Leave) {
-        let Some(player) = self.roster.player_mut(id) else {
-            return;
-        };
-        let Some(queued) = player.queued() else {
-            return;
-        };
-        let ticket = queued.ticket.clone();
-        player.activity = Activity::Idle;
-        let store = Arc::clone(&self.parts.store);
-        let this = self.incarnation();
-        let unseen_by = match leave {
-            Leave::Asked => None,
-            Leave::Unseen => Some(&this),
-        };
-        match self.ask("remove", store.remove(id, unseen_by)).await {
-            // The player is at another matcher, which tells what there is to tell.
-            Ok(Removed::Kept) => {}
-            // Of a claimed ticket, the match goes on without.
-            Ok(Removed::Gone) => {
-                if let Some(ticket) = ticket {
-                    self.queues.went(&ticket);
-                }
-                self.tell_left(id, told);
-            }
-            Ok(Removed::Unknown | Removed::Claimed(_)) => {
-                self.tell_left(id, told);
-            }
-            Err(Away) => {
-                self.set_unsettled(id, Unsettled::Queue);
-                self.tell_left(id, told);
-            }
-        }
-        self.touch(id);
-    }
-
-    pub(super) fn tell_left(&mut self, id: PlayerId, told: Option<Leaving>) {
-        if let Some(leaving) = told {
-            self.notify(id, &leaving.event());
-        }
-    }
-
-    pub(super) fn set_unsettled(&mut self, id: PlayerId, unsettled: Unsettled) {
-        if let Some(player) = self.roster.player_mut(id) {
-            player.unsettled = Some(unsettled);
-        }
-        self.touch(id);
-    }
-
-    /// Tells the store what a player has left, if it has not heard.
-    pub(super) async fn settle_up(&mut self, id: PlayerId) -> Result<(), Away> {
-        let unsettled = self.roster.player(id).and_then(|player| player.unsettled);
-        let store = Arc::clone(&self.parts.store);
-        match unsettled {
-            None => return Ok(()),
-            Some(Unsettled::Match(match_id)) => {
-                self.ask("depart", store.depart(id, match_id)).await?;
-            }
-            Some(Unsettled::Queue) => {
-                let this = self.incarnation();
-                self.ask("remove", store.remove(id, Some(&this))).await?;
-            }
-        }
-        if let Some(player) = self.roster.player_mut(id) {
-            player.unsettled = None;
-        }
-        self.touch(id);
-        Ok(())
-    }
-
-    /// A wait has lasted too long. A party's members have all waited for as long.
-    pub(super) async fn time_out(&mut self, id: PlayerId) {
-        let Some(queued) = self.roster.player(id).and_then(|player| player.queued()) else {
-            return;
-        };
-        let mode = queued.wish.mode.clone();
-        let reason = if self.config().modes.contains_key(&mode) {
-            Leaving::Timeout
-        } else {
-            Leaving::ModeGone
-        };
-        self.metrics.of(&mode).timeouts.increment(1);
-        self.leave_queue(id, Some(reason), Leave::Unseen).await;
-    }
-
     /// Tells a client how the queue stands.
     pub(super) fn send_queue_state(&mut self, id: PlayerId, now: Timestamp) {
         let every = self.config().state_every;
@@ -404,9 +313,11 @@ impl Desk {
             return;
         };
         player.next_state = now + every;
-        let (Some((stream, session)), Some(queued)) = (player.line(), player.queued()) else {
+        let line = player.line();
+        let (Some((stream, session)), Some(queued)) = (line, player.queued_mut()) else {
             return;
         };
+        let receipt = receipts::due(&self.parts.signer, id, queued, now);
         let waited = now.since(queued.since);
         let mode = &queued.wish.mode;
         let estimate = self
@@ -420,6 +331,7 @@ impl Desk {
             size: self.sizes.get(mode).copied().unwrap_or_default(),
             estimate_ms: estimate.map(millis),
             party: queued.fill,
+            receipt,
         };
         if let Some(batch) = self.outbox.to(stream) {
             batch.droppable_text(session, ServerMessage::QueueState(state).to_text());
@@ -431,62 +343,7 @@ impl Desk {
     }
 }
 
-impl Wish {
-    /// Whether `other` would wait at the same place. New latencies alone do not cost the place.
-    pub(super) fn is_same_queue(&self, other: &Self) -> bool {
-        let code = |wish: &Self| wish.party.as_ref().map(|party| party.code.clone());
-        self.mode == other.mode && code(self) == code(other)
-    }
-}
-
-/// A ticket of one player.
-pub(super) fn solo(player: &Player, wish: &Wish, now: Timestamp) -> Ticket {
-    Ticket {
-        id: TicketId(rand::random()),
-        mode: wish.mode.clone(),
-        members: vec![player.member(&wish.mode)],
-        party: None,
-        regions: wish.regions.clone(),
-        enqueued_at: now,
-    }
-}
-
-/// One who comes to a party.
-pub(super) fn coming(
-    player: &Player,
-    wish: &Wish,
-    party: &PartyWish,
-    since: Timestamp,
-    now: Timestamp,
-) -> Gather {
-    Gather {
-        code: party.code.clone(),
-        mode: wish.mode.clone(),
-        size: party.size,
-        member: player.member(&wish.mode),
-        regions: wish.regions.clone(),
-        since,
-        ticket: TicketId(rand::random()),
-        // A party's age begins when it is complete.
-        enqueued_at: now,
-    }
-}
-
-fn find_mode<'a>(
-    config: &'a Arc<Config>,
-    name: &str,
-) -> Result<(&'a ModeName, &'a Mode), ErrorMessage> {
-    let parsed: Option<ModeName> = name.parse().ok();
-    parsed
-        .and_then(|name| config.modes.get_key_value(&name))
-        .ok_or_else(|| {
-            let known: Vec<_> = config.modes.keys().map(ModeName::as_str).collect();
-            let message = format!("no such mode; there are {}", known.join(", "));
-            ErrorMessage::new(ErrorCode::ModeUnknown, message).field("mode")
-        })
-}
-
-fn already_in_match(what: &str) -> ErrorMessage {
+pub(super) fn already_in_match(what: &str) -> ErrorMessage {
     let message = format!("{what}; leave it first, or wait until it ends");
     ErrorMessage::new(ErrorCode::AlreadyInMatch, message)
 }
@@ -498,25 +355,20 @@ pub(super) fn out_of_reach() -> ErrorMessage {
 }
 
 fn waiting(ticket: Arc<Ticket>) -> Standing {
-    Standing::Ticket(Found {
-        ticket,
-        claimed_by: None,
-    })
+    Standing::Ticket(Found::waiting(ticket))
 }
 
 /// Whether somebody who wants `wish` is in another queue, and can leave it.
-fn is_left_over(standing: &Standing, wish: &Wish) -> bool {
-    let (mode, code) = match standing {
-        Standing::Ticket(found) if found.claimed_by.is_none() => {
-            (&found.ticket.mode, found.ticket.party.as_ref())
-        }
-        Standing::Gathering(gathering) => (&gathering.mode, Some(&gathering.code)),
+fn is_left_over(id: PlayerId, standing: &Standing, wish: &Wish) -> bool {
+    let stands = match standing {
+        Standing::Ticket(found) if found.claimed_by.is_none() => Wish::of_ticket(id, &found.ticket),
+        Standing::Gathering(gathering) => Wish::of_gathering(gathering),
+        Standing::Private(_) => return true,
         _ => return false,
     };
-    let wanted = wish.party.as_ref().map(|party| &party.code);
-    *mode != wish.mode || code != wanted
+    !stands.is_same_queue(wish)
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -19,8 +19,8 @@ use crate::ratings::Rated;
 /// How good a player is.
 #[derive(Debug)]
 pub(super) struct Ratings {
-    /// As the login states: where it begins in every mode.
-    first: i32,
+    /// As the login states: where it begins in every mode, and how far off that may be.
+    first: (i32, u32),
     /// By mode, as the database said last; none before its first answer.
     known: Option<BTreeMap<String, PlayerRating>>,
     question: Question,
@@ -38,8 +38,8 @@ enum Question {
 }
 
 impl Ratings {
-    /// Of who comes with a login that states `first`.
-    pub(super) fn new(first: i32) -> Self {
+    /// Of who comes with a login that states `first`: a rating, and how far off it may be.
+    pub(super) fn new(first: (i32, u32)) -> Self {
         Self {
             first,
             known: None,
@@ -48,20 +48,27 @@ impl Ratings {
     }
 
     /// The login states another one.
-    pub(super) fn begins_at(&mut self, first: i32) {
+    pub(super) fn begins_at(&mut self, first: (i32, u32)) {
         self.first = first;
     }
 
+    /// What the login states.
+    pub(super) fn stated(&self) -> (i32, u32) {
+        self.first
+    }
+
     /// The rating to match by, and how far off it may be. A player whom the database does not know,
-    /// or of whom it says nothing, is as uncertain as anybody.
+    /// or of whom it says nothing, is as uncertain as anybody. Where no ratings are kept, the login is
+    /// believed.
     pub(super) fn of(&self, mode: &ModeName) -> (i32, u32) {
-        let known = self
-            .known
-            .as_ref()
-            .and_then(|known| known.get(mode.as_str()));
-        known.map_or((self.first, Rating::FIRST.spread()), |known| {
-            (known.rating.points(), known.rating.spread())
-        })
+        let new = (self.first.0, Rating::FIRST.spread());
+        match (&self.known, &self.question) {
+            (None, Question::None) => self.first,
+            (None, _) => new,
+            (Some(known), _) => known.get(mode.as_str()).map_or(new, |known| {
+                (known.rating.points(), known.rating.spread())
+            }),
+        }
     }
 
     /// Takes an answer in; gives what has changed since the one before.

@@ -7,7 +7,7 @@ use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
 use rpc::origin::StreamId;
 
-use super::player::{Activity, Player, Presence, Queued};
+use super::player::{Activity, Player, Presence};
 use crate::config::Config;
 
 /// All players.
@@ -101,10 +101,10 @@ impl Roster {
             return;
         };
         let activity = &entry.player.activity;
-        let waits = matches!(activity, Activity::Queued(_)) || entry.player.unsettled.is_some();
+        let waits = matches!(activity, Activity::Queued(_) | Activity::Private(_))
+            || entry.player.unsettled.is_some();
         let plays = matches!(activity, Activity::Playing(_));
-        let urgent = entry.player.unsettled.is_some()
-            || entry.player.queued().is_some_and(Queued::is_between);
+        let urgent = entry.player.unsettled.is_some() || entry.player.is_between();
         for (set, belongs) in [
             (&mut self.waiting.players, waits),
             (&mut self.playing.players, plays),

@@ -12,10 +12,10 @@ use tracing::Instrument;
 
 use super::Desk;
 use super::settling::Placement;
-use crate::config::{Config, Mode, ModeName};
-use crate::pairing::{Limits, Proposal};
+use crate::config::{AcceptRule, Config, Mode, ModeName, Role};
+use crate::pairing::{Limits, Proposal, Seated};
 use crate::placing::{self, Order, Outcome};
-use crate::store::Wanted;
+use crate::store::{Question, Wanted};
 use crate::ticket::Member;
 
 /// Shortest time from one round to the next. What comes meanwhile is matched, claimed and asked
@@ -62,10 +62,7 @@ impl Desk {
         metrics.tickets.set(tickets as f64);
         metrics.queued.set(players as f64);
 
-        let most = config
-            .placing
-            .at_once
-            .saturating_sub(self.matches.placing());
+        let most = self.matches.free(config.placing.at_once);
         let closed = self.parts.drain.is_draining()
             || self.pauses.get(name).is_some_and(|pause| pause.holds(now))
             || !self.parts.nodes.any_usable();
@@ -105,6 +102,7 @@ impl Desk {
             .map(|(match_id, proposal)| Wanted {
                 match_id: *match_id,
                 tickets: ids(proposal),
+                ask: mode.accept.map(|rule| question(rule, proposal)),
             })
             .collect();
         let (claimant, claim_for) = (self.incarnation(), config.placing.claim_for);
@@ -123,7 +121,7 @@ impl Desk {
         let mut refused = Vec::new();
         for ((match_id, proposal), granted) in proposals.into_iter().zip(granted) {
             if granted {
-                self.look_for_room(config, name, mode, match_id, &proposal);
+                self.begin_placing(config, name, mode, match_id, &proposal);
             } else {
                 self.metrics.claims_refused.increment(1);
                 refused.extend(ids(&proposal));
@@ -138,7 +136,7 @@ impl Desk {
         }
     }
 
-    fn look_for_room(
+    pub(super) fn begin_placing(
         &mut self,
         config: &Config,
         name: &ModeName,
@@ -147,10 +145,7 @@ impl Desk {
         proposal: &Proposal,
     ) {
         let tickets = proposal.tickets.iter();
-        let players: Vec<Member> = tickets
-            .clone()
-            .flat_map(|seat| seat.ticket.members.clone())
-            .collect();
+        let players: Vec<Member> = tickets.clone().flat_map(members).collect();
         let tickets: Vec<TicketId> = tickets.map(|seat| seat.ticket.id).collect();
         for member in &players {
             if let Some(queued) = self.queued_mut(member.player) {
@@ -158,9 +153,6 @@ impl Desk {
             }
             self.touch(member.player);
         }
-        let placement = Placement::new(name.clone(), players, tickets, proposal.spread);
-        self.matches.begin_placing(match_id, placement);
-
         let order = Order {
             match_id,
             mode: name.clone(),
@@ -170,6 +162,25 @@ impl Desk {
             region: proposal.region.clone(),
             seats: seats(proposal),
         };
+        let spread = proposal.spread;
+        // Who begins a private match is there.
+        let Some(rule) = mode.accept.filter(|_| !proposal.is_private()) else {
+            let placement = Placement::new(name.clone(), players, tickets, spread, None);
+            self.matches.begin_placing(match_id, placement);
+            self.look_for_room(config, order);
+            return;
+        };
+        for member in players.iter().filter(|member| !member.bot) {
+            self.propose(member.player, match_id, rule.within);
+        }
+        let placement = Placement::new(name.clone(), players, tickets, spread, Some(order));
+        self.matches.begin_placing(match_id, placement);
+    }
+
+    /// Looks for the room of a match whose players are there.
+    pub(super) fn look_for_room(&self, config: &Config, order: Order) {
+        let match_id = order.match_id;
+        let span = tracing::info_span!("placing", r#match = %match_id, mode = %order.mode);
         let nodes = self.parts.nodes.clone();
         let placing = config.placing.clone();
         let outcomes = self.outcomes.clone();
@@ -178,7 +189,6 @@ impl Desk {
             // An error means that the desk has ended.
             let _ = outcomes.send(Outcome { match_id, room }).await;
         };
-        let span = tracing::info_span!("placing", r#match = %match_id, mode = %name);
         self.parts.drain.spawn("placing", search.instrument(span));
     }
 }
@@ -191,8 +201,29 @@ pub(super) enum Over {
     Due,
 }
 
+fn question(rule: AcceptRule, proposal: &Proposal) -> Question {
+    let members = proposal
+        .tickets
+        .iter()
+        .flat_map(|seat| &seat.ticket.members);
+    let bots = members.filter(|member| member.bot);
+    Question {
+        within: rule.within,
+        willing: bots.map(|member| member.player).collect(),
+    }
+}
+
 fn ids(proposal: &Proposal) -> Vec<TicketId> {
     proposal.tickets.iter().map(|seat| seat.ticket.id).collect()
+}
+
+/// The members of a ticket as they play: each with the role that they were given.
+fn members(seat: &Seated) -> impl Iterator<Item = Member> + '_ {
+    let members = seat.ticket.members.iter().enumerate();
+    members.map(|(place, member)| Member {
+        roles: seat.roles.get(place).cloned().into_iter().collect(),
+        ..member.clone()
+    })
 }
 
 fn watching(mode: &Mode) -> pb::Watching {
@@ -211,9 +242,13 @@ fn settings(mode: &Mode) -> String {
 
 fn seats(proposal: &Proposal) -> Vec<pb::Seat> {
     let seats = proposal.tickets.iter().flat_map(|seat| {
-        seat.ticket.members.iter().map(|member| pb::Seat {
+        members(seat).map(|member| pb::Seat {
             player: member.player.0,
-            name: member.name.clone(),
+            role: member
+                .roles
+                .first()
+                .map_or_else(String::new, Role::to_string),
+            name: member.name,
             bot: member.bot,
             team: u32::from(seat.team),
             rating: member.rating,

@@ -18,7 +18,7 @@ use super::lost::Running;
 use super::matches::Matches;
 use crate::config::ModeName;
 use crate::event::Ending;
-use crate::placing::{Outcome, PlaceError, Room};
+use crate::placing::{Order, Outcome, PlaceError, Room};
 use crate::store::{EndedMatch, MatchRecord, Settling};
 use crate::ticket::Member;
 
@@ -38,6 +38,8 @@ pub(super) struct Placement {
     pub(super) players: Vec<Member>,
     pub(super) tickets: Vec<TicketId>,
     pub(super) spread: u32,
+    /// The room to ask for once everyone has accepted.
+    pub(super) order: Option<Order>,
     /// What was found.
     found: Option<Found>,
     /// Rooms of it that have ended already: the news can be faster than the answer.
@@ -66,12 +68,14 @@ impl Placement {
         players: Vec<Member>,
         tickets: Vec<TicketId>,
         spread: u32,
+        order: Option<Order>,
     ) -> Self {
         Self {
             mode,
             players,
             tickets,
             spread,
+            order,
             found: None,
             ended: Vec::new(),
         }
@@ -130,6 +134,7 @@ impl Desk {
                 self.matches.renewed_at = now;
             }
         }
+        self.check_acceptance(now).await;
         self.matches.found = placing.into();
         self.settle(now).await;
     }

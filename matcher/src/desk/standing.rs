@@ -7,7 +7,6 @@
 //! It gives back to the store what that has lost: a ticket, with its old age, and a match that
 //! runs. Only for players who are here, and only if the store does not remember that they left.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,8 @@ use protocol::time::Timestamp;
 
 use super::Desk;
 use super::ask::Away;
-use super::party::PartyWish;
-use super::player::{Activity, Playing, Queued, Unsettled, Wish};
-use super::queue::Leave;
-use crate::config::{ModeName, Region};
+use super::leaving::Leave;
+use super::player::{Activity, Playing, Proposed, Queued, Unsettled, Wish};
 use crate::event::{Leaving, MatchEvent};
 use crate::store::{
     Added, Asked, EndedMatch, Ending, Found, Gathered, Gathering, MatchRecord, Restored, Sighting,
@@ -144,6 +141,18 @@ impl Desk {
         };
         match (&player.activity, &standing) {
             (Activity::Idle, Standing::Nothing) => {}
+            (_, Standing::Private(room)) => {
+                let before = self.proposed(id);
+                let room = room.clone();
+                self.learn_private(id, &room, now);
+                self.tell_proposal(id, before);
+            }
+            (Activity::Private(_), Standing::Nothing) if is_here => {
+                if !self.is_behind(now) {
+                    self.bring_private_back(id, now).await;
+                }
+            }
+            (Activity::Private(_), Standing::Nothing) => {}
             (_, Standing::Match(record)) => self.learn_match(id, record, now),
             (Activity::Playing(playing), _) => {
                 let match_id = playing.match_id;
@@ -154,7 +163,11 @@ impl Desk {
                 self.bring_back(id, now).await;
             }
             (Activity::Queued(_), Standing::Nothing) => {}
-            (_, Standing::Ticket(_) | Standing::Gathering(_)) => self.take_up(id, &standing, now),
+            (_, Standing::Ticket(_) | Standing::Gathering(_)) => {
+                let before = self.proposed(id);
+                self.take_up(id, &standing, now);
+                self.tell_proposal(id, before);
+            }
         }
     }
 
@@ -224,18 +237,21 @@ impl Desk {
             return;
         };
         let queued = queued.clone();
+        let reason = match queued.proposed {
+            Some(proposed) if !proposed.accepted => Leaving::Unanswered,
+            _ => Leaving::Left,
+        };
         let standing = match (&queued.ticket, &queued.wish.party) {
+            // Of a private room whose match was to begin: it is not for the queue.
+            (Some(ticket), _) if ticket.private.is_some() => Ok(Standing::Nothing),
             (Some(ticket), _) => self.bring_ticket_back(ticket).await,
             (None, Some(party)) => {
                 let (wish, since) = (&queued.wish, queued.since);
                 match self.try_gather(id, wish, party, since, now).await {
                     Ok(Gathered::Gathering(gathering)) => Ok(Standing::Gathering(gathering)),
-                    Ok(Gathered::Complete(ticket)) => Ok(Standing::Ticket(Found {
-                        ticket,
-                        claimed_by: None,
-                    })),
+                    Ok(Gathered::Complete(ticket)) => Ok(Standing::Ticket(Found::waiting(ticket))),
                     Ok(Gathered::Kept(standing)) => Ok(standing),
-                    Ok(Gathered::Mismatch(_)) => Ok(Standing::Nothing),
+                    Ok(Gathered::Mismatch(_) | Gathered::Cooling(_)) => Ok(Standing::Nothing),
                     Ok(Gathered::Full) => Err(self.is_full()),
                     Err(Away) => Err(Away),
                 }
@@ -244,17 +260,15 @@ impl Desk {
         };
         match standing {
             Err(Away) => {}
-            // It was left, by another matcher.
+            // It was left, by another matcher; or a match was not accepted.
             Ok(Standing::Nothing) => {
-                self.leave_queue(id, Some(Leaving::Left), Leave::Unseen)
-                    .await;
+                self.leave_queue(id, Some(reason), Leave::Unseen).await;
             }
             Ok(Standing::Match(record)) if record.has(id) => self.learn_match(id, &record, now),
             Ok(standing) if is_with(&standing, id, &queued) => self.take_up(id, &standing, now),
             // Another member of the party has gone on.
             Ok(_) => {
-                self.leave_queue(id, Some(Leaving::Left), Leave::Unseen)
-                    .await;
+                self.leave_queue(id, Some(reason), Leave::Unseen).await;
             }
         }
     }
@@ -268,13 +282,10 @@ impl Desk {
                 self.queues.came(ticket, self.clock.now());
                 self.metrics.restored.increment(1);
                 tracing::warn!(ticket = %ticket.id, "the store had lost a ticket; restored");
-                Ok(Standing::Ticket(Found {
-                    ticket: Arc::clone(ticket),
-                    claimed_by: None,
-                }))
+                Ok(Standing::Ticket(Found::waiting(Arc::clone(ticket))))
             }
             Added::Kept(standing) => Ok(standing),
-            Added::Gone => Ok(Standing::Nothing),
+            Added::Gone | Added::Cooling(_) => Ok(Standing::Nothing),
             Added::Full => Err(self.is_full()),
         }
     }
@@ -283,8 +294,9 @@ impl Desk {
     pub(super) fn take_up(&mut self, id: PlayerId, standing: &Standing, now: Timestamp) {
         let activity = match standing {
             Standing::Nothing => Activity::Idle,
-            Standing::Ticket(found) => Activity::Queued(self.on_ticket(id, found)),
+            Standing::Ticket(found) => Activity::Queued(self.on_ticket(id, found, now)),
             Standing::Gathering(gathering) => Activity::Queued(self.in_party(id, gathering)),
+            Standing::Private(room) => Activity::Private(room.clone()),
             Standing::Match(record) => Activity::Playing(self.in_match(id, record, now)),
         };
         if let Some(player) = self.roster.player_mut(id) {
@@ -293,53 +305,46 @@ impl Desk {
         self.touch(id);
     }
 
-    fn on_ticket(&self, id: PlayerId, found: &Found) -> Queued {
+    fn on_ticket(&self, id: PlayerId, found: &Found, now: Timestamp) -> Queued {
         let ticket = &found.ticket;
-        let party = ticket.party.clone().map(|code| PartyWish {
-            code,
-            size: ticket.size(),
+        let (wish, expected) = self.wish_of(id, Wish::of_ticket(id, ticket));
+        let before = self.roster.player(id).and_then(|player| player.queued());
+        let same = before.filter(|before| {
+            before
+                .ticket
+                .as_ref()
+                .is_some_and(|one| one.id == ticket.id)
         });
-        let (wish, expected) = self.wish_of(id, &ticket.mode, party, &ticket.regions);
+        let receipt_at = same.and_then(|before| before.receipt_at);
         Queued {
             wish,
             since: ticket.enqueued_at,
             ticket: Some(Arc::clone(ticket)),
             placing: found.claimed_by,
+            proposed: Proposed::of(found, now),
             fill: None,
+            receipt_at,
             expected,
         }
     }
 
     fn in_party(&self, id: PlayerId, gathering: &Gathering) -> Queued {
-        let party = PartyWish {
-            code: gathering.code.clone(),
-            size: gathering.size,
-        };
-        let (wish, _) = self.wish_of(id, &gathering.mode, Some(party), &gathering.regions);
+        let (wish, _) = self.wish_of(id, Wish::of_gathering(gathering));
         Queued {
             wish,
             since: gathering.since,
             ticket: None,
             placing: None,
+            proposed: None,
             fill: Some((gathering.present, gathering.size)),
+            receipt_at: None,
             expected: None,
         }
     }
 
     /// What a player wished for here and was promised, if it is the same; else what the store
     /// shows.
-    fn wish_of(
-        &self,
-        id: PlayerId,
-        mode: &ModeName,
-        party: Option<PartyWish>,
-        regions: &BTreeMap<Region, u32>,
-    ) -> (Wish, Option<Duration>) {
-        let wish = Wish {
-            mode: mode.clone(),
-            regions: regions.clone(),
-            party,
-        };
+    fn wish_of(&self, id: PlayerId, wish: Wish) -> (Wish, Option<Duration>) {
         let queued = self.roster.player(id).and_then(|player| player.queued());
         match queued {
             Some(queued) if queued.wish.is_same_queue(&wish) => {
@@ -355,6 +360,7 @@ impl Desk {
             match_id: record.id,
             mode: record.mode.clone(),
             room: record.room,
+            role: record.role(id).cloned(),
             ticket: self.sign(id, record, now),
         }
     }
@@ -367,6 +373,12 @@ impl Desk {
         let is_bot = player.bot;
         let wait = player
             .queued()
+            .filter(|queued| {
+                queued
+                    .ticket
+                    .as_ref()
+                    .is_some_and(|one| one.private.is_none())
+            })
             .map(|queued| (now.since(queued.since), queued.expected));
         let metrics = self.metrics.of(&record.mode);
         if is_bot {
@@ -386,6 +398,7 @@ impl Desk {
             room: record.room,
             ticket: &playing.ticket,
             players: record.players.len(),
+            role: playing.role.as_ref(),
         };
         let payload = event.payload();
         if let Some(player) = self.roster.player_mut(id) {
@@ -398,7 +411,8 @@ impl Desk {
 /// Whether it is this player who stands there.
 fn is_with(standing: &Standing, id: PlayerId, queued: &Queued) -> bool {
     match standing {
-        Standing::Nothing => false,
+        // Of another member.
+        Standing::Nothing | Standing::Private(_) => false,
         Standing::Ticket(found) => {
             let mut members = found.ticket.members.iter();
             members.any(|member| member.player == id)

@@ -4,12 +4,14 @@
 //! a state is the sorted list of free places; the numbers of players that the remaining tickets
 //! can still seat are the bits of a word. Where everyone comes alone, arithmetic does.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::roles::{self, Masks, Roles};
 use crate::config::MAX_TEAMS;
 
 /// What a match must be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Goal {
     pub(super) teams: u8,
     /// Fewest players in each team.
@@ -18,6 +20,10 @@ pub(super) struct Goal {
     pub(super) largest: u8,
     /// Bots that may fill free places.
     pub(super) bots: usize,
+    /// The roles of each team, if the mode has any.
+    pub(super) roles: Option<Roles>,
+    /// Dead ends that the search may yet find among roles, however often it chooses.
+    pub(super) effort: Cell<usize>,
 }
 
 /// Which tickets make it.
@@ -38,7 +44,7 @@ impl Goal {
     }
 
     /// The team size for `people`: the largest that they and the bots can fill.
-    fn team_size(&self, people: u8) -> Option<u8> {
+    pub(super) fn team_size(&self, people: u8) -> Option<u8> {
         let players = |size: u8| usize::from(self.teams) * usize::from(size);
         (self.smallest..=self.largest).rev().find(|size| {
             let people = usize::from(people);
@@ -55,8 +61,12 @@ impl Choice {
 }
 
 /// The choice with most people, then with the largest teams, then of the first tickets in the
-/// list. The first ticket is always in it. `sizes` are in order of preference.
-pub(super) fn choose(sizes: &[u8], goal: &Goal) -> Option<Choice> {
+/// list. The first ticket is always in it. `sizes` are in order of preference; `masks`, what the
+/// members play, count in a mode with roles only.
+pub(super) fn choose(sizes: &[u8], masks: &[Masks], goal: &Goal) -> Option<Choice> {
+    if let Some(roles) = goal.roles {
+        return roles::choose(sizes, masks, goal, roles);
+    }
     let first = *sizes.first()?;
     let total: usize = sizes.iter().map(|size| usize::from(*size)).sum();
     if total < goal.fewest_people() || first > goal.largest {
@@ -228,11 +238,13 @@ mod tests {
             smallest,
             largest,
             bots,
+            roles: None,
+            effort: Cell::new(0),
         }
     }
 
     fn chosen(sizes: &[u8], goal: Goal) -> Option<(Vec<usize>, usize)> {
-        choose(sizes, &goal).map(|choice| (choice.chosen, choice.bots))
+        choose(sizes, &[], &goal).map(|choice| (choice.chosen, choice.bots))
     }
 
     #[test]
@@ -264,7 +276,7 @@ mod tests {
 
     #[test]
     fn teams_of_a_short_match_are_equal() {
-        let choice = choose(&[1; 5], &goal(2, 1, 4, 0)).unwrap();
+        let choice = choose(&[1; 5], &[], &goal(2, 1, 4, 0)).unwrap();
         assert_eq!((choice.people, choice.team_size), (4, 2));
     }
 }

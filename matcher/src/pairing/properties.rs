@@ -9,7 +9,7 @@ use protocol::id::{PlayerId, TicketId};
 use protocol::time::Timestamp;
 
 use super::*;
-use crate::config::{ModeOptions, PlayerRange, RatingWindow, RegionRule};
+use crate::config::{ModeOptions, PlayerRange, RatingWindow, RegionRule, Role};
 use crate::ticket::Member;
 
 pub(super) const NOW: Timestamp = Timestamp(1_000_000_000);
@@ -21,6 +21,26 @@ struct Wish {
     bot: bool,
     waited_s: u64,
     regions: BTreeMap<Region, u32>,
+    deviation: u32,
+    /// 0 is none.
+    version: u8,
+    chat: bool,
+    /// Of each member in turn, by place in [`WANTED`].
+    roles: usize,
+}
+
+/// What members may play; the roles are those of [`modes`].
+const WANTED: [&[&str]; 6] = [
+    &[],
+    &["a"],
+    &["b", "a"],
+    &["c"],
+    &["c", "b"],
+    &["a", "b", "c"],
+];
+
+fn role(name: &str) -> Role {
+    name.parse().unwrap()
 }
 
 fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
@@ -30,6 +50,12 @@ fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
             player: PlayerId(number * 100 + u64::from(member)),
             name: String::new(),
             rating: wish.rating,
+            deviation: wish.deviation,
+            roles: WANTED[(wish.roles + usize::from(member)) % WANTED.len()]
+                .iter()
+                .copied()
+                .map(role)
+                .collect(),
             bot: wish.bot,
         })
         .collect();
@@ -43,6 +69,14 @@ fn ticket(number: u64, wish: &Wish) -> Arc<Ticket> {
             wish.regions.clone()
         },
         party: None,
+        private: None,
+        version: (wish.version > 0 && !wish.bot)
+            .then(|| format!("1.{}", wish.version).parse().unwrap()),
+        attributes: if wish.chat && !wish.bot {
+            BTreeMap::from([("chat".parse().unwrap(), "on".parse().unwrap())])
+        } else {
+            BTreeMap::new()
+        },
         enqueued_at: NOW - Duration::from_secs(wish.waited_s),
     })
 }
@@ -67,14 +101,24 @@ pub(super) fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<A
         prop::bool::weighted(0.2),
         0_u64..30,
         regions,
+        prop_oneof![2 => Just(0_u32), 1 => 0_u32..150],
+        prop_oneof![4 => Just(0_u8), 1 => 1_u8..=2],
+        prop::bool::weighted(0.1),
+        0..WANTED.len(),
     )
-        .prop_map(|(rating, size, bot, waited_s, regions)| Wish {
-            rating,
-            size,
-            bot,
-            waited_s,
-            regions,
-        });
+        .prop_map(
+            |(rating, size, bot, waited_s, regions, deviation, version, chat, roles)| Wish {
+                rating,
+                size,
+                bot,
+                waited_s,
+                regions,
+                deviation,
+                version,
+                chat,
+                roles,
+            },
+        );
     prop::collection::vec(wish, 0..=most).prop_map(|wishes| {
         (1..)
             .zip(&wishes)
@@ -84,17 +128,34 @@ pub(super) fn tickets(most: usize, parties: bool) -> impl Strategy<Value = Vec<A
 }
 
 pub(super) fn modes() -> impl Strategy<Value = Mode> {
-    (1_u8..=3, 1_u8..=2, 0_u8..=2, any::<bool>()).prop_map(|(teams, smallest, more, bots)| {
+    let some = prop::bool::weighted(0.4);
+    let sizes = (1_u8..=3, 1_u8..=2, 0_u8..=2, any::<bool>(), some);
+    sizes.prop_map(|(teams, smallest, more, bots, with_roles)| {
+        let size = smallest + more;
+        let smallest = if with_roles { size } else { smallest };
+        let more = size - smallest;
+        let roles: &[(&str, u8)] = match size {
+            _ if !with_roles => &[],
+            1 => &[("a", 1)],
+            2 => &[("a", 1), ("b", 1)],
+            3 => &[("a", 1), ("b", 2)],
+            _ => &[("a", 1), ("b", 1), ("c", 2)],
+        };
         Mode::new(ModeOptions {
             teams,
             players: PlayerRange {
                 min: teams * smallest,
                 max: teams * (smallest + more),
             },
+            roles: roles
+                .iter()
+                .map(|(name, count)| (role(name), *count))
+                .collect(),
             window: RatingWindow {
                 start: 20,
                 widen_per_second: 10,
                 cap: 200,
+                deviation_percent: 50,
             },
             region: RegionRule {
                 start_ms: 50,
@@ -122,7 +183,20 @@ pub(super) fn people(proposal: &Proposal) -> Vec<&Arc<Ticket>> {
 /// Whether `set` of people's tickets, with up to `bots` bots, is a match by the letter of the
 /// rules. Its own code throughout: nothing of the search is used.
 pub(super) fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize, now: Timestamp) -> bool {
-    let reach = |ticket: &Ticket| mode.window.reach(ticket.waited(now));
+    let reach = |ticket: &Ticket| {
+        let seconds = ticket.waited(now).as_millis() as u64;
+        let squares: f64 = ticket
+            .members
+            .iter()
+            .map(|one| f64::from(one.deviation).powi(2))
+            .sum();
+        let deviation = (squares.sqrt() / f64::from(ticket.size())) as u64;
+        let reach = 20 + deviation / 2 + seconds / 100;
+        u32::try_from(reach.min(200)).unwrap()
+    };
+    let same = set
+        .iter()
+        .all(|one| one.version == set[0].version && one.attributes == set[0].attributes);
     let windows = set.iter().all(|a| {
         set.iter()
             .all(|b| a.rating().abs_diff(b.rating()) <= reach(a))
@@ -141,11 +215,22 @@ pub(super) fn is_match(mode: &Mode, set: &[&Arc<Ticket>], bots: usize, now: Time
     } else {
         mode.largest_team()..=mode.largest_team()
     };
-    windows
+    same && windows
         && has_region(mode, set, now)
-        && sizes
-            .into_iter()
-            .any(|size| fits(set, &mut vec![size; usize::from(mode.teams)], bots))
+        && sizes.into_iter().any(|size| {
+            let team = Team {
+                free: size,
+                roles: mode.roles.clone(),
+            };
+            fits(mode, set, &mut vec![team; usize::from(mode.teams)], bots)
+        })
+}
+
+/// Free places of a team.
+#[derive(Clone)]
+struct Team {
+    free: u8,
+    roles: BTreeMap<Role, u8>,
 }
 
 fn has_region(mode: &Mode, set: &[&Arc<Ticket>], now: Timestamp) -> bool {
@@ -161,17 +246,49 @@ fn has_region(mode: &Mode, set: &[&Arc<Ticket>], now: Timestamp) -> bool {
         })
 }
 
-fn fits(set: &[&Arc<Ticket>], free: &mut Vec<u8>, bots: usize) -> bool {
+fn fits(mode: &Mode, set: &[&Arc<Ticket>], teams: &mut Vec<Team>, bots: usize) -> bool {
     let Some((first, rest)) = set.split_first() else {
-        return free.iter().map(|free| usize::from(*free)).sum::<usize>() <= bots;
+        return teams
+            .iter()
+            .map(|team| usize::from(team.free))
+            .sum::<usize>()
+            <= bots;
     };
-    (0..free.len()).any(|team| {
-        if free[team] < first.size() {
+    (0..teams.len()).any(|team| {
+        if teams[team].free < first.size() {
             return false;
         }
-        free[team] -= first.size();
-        let fits = fits(rest, free, bots);
-        free[team] += first.size();
+        let before = teams[team].clone();
+        teams[team].free -= first.size();
+        let fits = plays(mode, &first.members, team, teams, &mut |teams| {
+            fits(mode, rest, teams, bots)
+        });
+        teams[team] = before;
+        fits
+    })
+}
+
+/// Whether the members can be given roles of a team so that the rest is possible.
+fn plays(
+    mode: &Mode,
+    members: &[Member],
+    team: usize,
+    teams: &mut Vec<Team>,
+    rest: &mut dyn FnMut(&mut Vec<Team>) -> bool,
+) -> bool {
+    let Some((first, others)) = members.split_first().filter(|_| !mode.roles.is_empty()) else {
+        return rest(teams);
+    };
+    let takes = |role: &Role| first.roles.contains(role);
+    let any = !mode.roles.keys().any(takes);
+    mode.roles.keys().any(|role| {
+        if !any && !takes(role) || teams[team].roles[role] == 0 {
+            return false;
+        }
+        let before = teams[team].roles.clone();
+        *teams[team].roles.get_mut(role).unwrap() -= 1;
+        let fits = plays(mode, others, team, teams, rest);
+        teams[team].roles = before;
         fits
     })
 }
@@ -244,6 +361,29 @@ proptest! {
     }
 
     #[test]
+    fn each_team_has_its_roles_and_everyone_one_that_they_take(
+        mode in modes(),
+        waiting in tickets(60, true),
+    ) {
+        for proposal in pair(&mode, &waiting, NOW, usize::MAX) {
+            let mut played: BTreeMap<u8, BTreeMap<Role, u8>> = BTreeMap::new();
+            for seated in &proposal.tickets {
+                if mode.roles.is_empty() {
+                    prop_assert!(seated.roles.is_empty());
+                    continue;
+                }
+                prop_assert_eq!(seated.roles.len(), seated.ticket.members.len());
+                for (member, role) in seated.ticket.members.iter().zip(&seated.roles) {
+                    let takes = |role: &Role| member.roles.contains(role);
+                    prop_assert!(takes(role) || !mode.roles.keys().any(takes) || member.bot);
+                    *played.entry(seated.team).or_default().entry(role.clone()).or_default() += 1;
+                }
+            }
+            prop_assert!(played.values().all(|roles| *roles == mode.roles), "{played:?}");
+        }
+    }
+
+    #[test]
     fn the_oldest_that_can_be_matched_is_in_the_first_match(
         mode in modes(),
         waiting in tickets(8, true),
@@ -297,6 +437,10 @@ fn solo(number: u64, rating: i32, waited_s: u64, bot: bool) -> Arc<Ticket> {
             bot,
             waited_s,
             regions: BTreeMap::new(),
+            deviation: 0,
+            version: 0,
+            chat: false,
+            roles: 0,
         },
     )
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use protocol::id::TicketId;
 use protocol::time::Timestamp;
 
+use super::groups::{Group, Groups};
 use super::regions::{Names, Regions, bit_of};
 use super::{Proposal, retry};
 use crate::config::Mode;
@@ -14,16 +15,21 @@ use crate::ticket::{Age, Ticket};
 /// People whom a bot that comes is offered to, oldest first.
 const OFFERED: usize = 256;
 
-/// The order of people: by rating, then by age.
-pub(super) type Key = (i32, Age);
+/// The order of people: by group, rating, and age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) group: Group,
+    pub(super) rating: i32,
+    pub(super) age: Age,
+}
 
 /// Tickets that wait for one mode, and when each is to be tried next.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Those of people, by rating.
+    /// Those of people.
     pub(super) people: BTreeMap<Key, Entry>,
-    /// Their ratings, by age.
-    ages: BTreeMap<Age, i32>,
+    /// Their groups and ratings, by age.
+    ages: BTreeMap<Age, (Group, i32)>,
     /// Those of bots, by age.
     pub(super) bots: BTreeMap<Age, Arc<Ticket>>,
     /// All of them by name.
@@ -31,6 +37,7 @@ pub struct Queue {
     /// When tickets of people are to be tried.
     tries: BTreeSet<(Timestamp, Age)>,
     pub(super) names: Names,
+    groups: Groups,
     players: usize,
     /// A bot has come since the last pass.
     offer_bots: bool,
@@ -50,6 +57,7 @@ pub struct Limits {
 pub(super) struct Entry {
     pub(super) ticket: Arc<Ticket>,
     pub(super) size: u8,
+    pub(super) deviation: u32,
     /// Bits of its regions, with the latencies. None: anywhere.
     pub(super) regions: Vec<(u8, u32)>,
     next_try: Option<Timestamp>,
@@ -75,16 +83,21 @@ impl Queue {
             self.offer_bots = true;
             return;
         }
-        let key = (ticket.rating(), ticket.age());
+        let key = Key {
+            group: self.groups.take(&ticket),
+            rating: ticket.rating(),
+            age: ticket.age(),
+        };
         let measured = ticket.regions.iter();
         let regions = measured
             .filter_map(|(name, latency)| Some((self.names.take(name)?, *latency)))
             .collect();
         self.known.insert(ticket.id, Place::People(key));
-        self.ages.insert(key.1, key.0);
-        self.tries.insert((try_at, key.1));
+        self.ages.insert(key.age, (key.group, key.rating));
+        self.tries.insert((try_at, key.age));
         let entry = Entry {
             size: ticket.size(),
+            deviation: ticket.deviation(),
             ticket,
             regions,
             next_try: Some(try_at),
@@ -97,11 +110,12 @@ impl Queue {
         let ticket = match self.known.remove(&id)? {
             Place::Bots(age) => self.bots.remove(&age)?,
             Place::People(key) => {
-                self.ages.remove(&key.1);
+                self.ages.remove(&key.age);
                 let entry = self.people.remove(&key)?;
                 if let Some(at) = entry.next_try {
-                    self.tries.remove(&(at, key.1));
+                    self.tries.remove(&(at, key.age));
                 }
+                self.groups.give_back(&entry.ticket);
                 for (bit, _) in entry.regions {
                     self.names.give_back(bit);
                 }
@@ -137,6 +151,11 @@ impl Queue {
         self.players
     }
 
+    /// Bots that wait, oldest first, at most so many.
+    pub fn bots(&self, most: usize) -> Vec<Arc<Ticket>> {
+        self.bots.values().take(most).cloned().collect()
+    }
+
     /// When a pass has something to do, as things stand.
     pub fn next_try(&self) -> Option<Timestamp> {
         if self.offer_bots {
@@ -150,7 +169,7 @@ impl Queue {
         self.tries.clear();
         for (key, entry) in &mut self.people {
             entry.next_try = Some(now);
-            self.tries.insert((now, key.1));
+            self.tries.insert((now, key.age));
         }
     }
 
@@ -199,7 +218,7 @@ impl Queue {
             if proposals.len() == limits.matches {
                 return false;
             }
-            if !self.people.contains_key(&anchor) || !tried.insert(anchor.1) {
+            if !self.people.contains_key(&anchor) || !tried.insert(anchor.age) {
                 continue;
             }
             let Some(proposal) = self.match_of(mode, now, anchor) else {
@@ -224,7 +243,7 @@ impl Queue {
         let old = old.take_while(|(age, _)| now.since(age.0) >= mode.bots_after);
         let keys: Vec<Key> = old
             .take(OFFERED)
-            .map(|(age, rating)| (*rating, *age))
+            .map(|(age, place)| key_at(*age, *place))
             .collect();
         for key in keys {
             self.schedule(key, Some(now));
@@ -232,7 +251,7 @@ impl Queue {
     }
 
     fn key_of(&self, age: Age) -> Option<Key> {
-        self.ages.get(&age).map(|rating| (*rating, age))
+        self.ages.get(&age).map(|place| key_at(age, *place))
     }
 
     fn schedule(&mut self, key: Key, at: Option<Timestamp>) {
@@ -240,13 +259,17 @@ impl Queue {
             return;
         };
         if let Some(before) = entry.next_try {
-            self.tries.remove(&(before, key.1));
+            self.tries.remove(&(before, key.age));
         }
         entry.next_try = at;
         if let Some(at) = at {
-            self.tries.insert((at, key.1));
+            self.tries.insert((at, key.age));
         }
     }
+}
+
+fn key_at(age: Age, (group, rating): (Group, i32)) -> Key {
+    Key { group, rating, age }
 }
 
 impl Entry {

@@ -1,14 +1,19 @@
 //! The search for a match around one ticket of a queue.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use protocol::time::Timestamp;
 
-use super::packing::{self, Goal};
+use super::packing::Goal;
 use super::queue::{Entry, Key, Queue};
 use super::regions::{Regions, bit_of};
+use super::roles::{self, Roles};
 use super::window::{self, Candidate, Selection};
 use super::{NEAREST, Proposal, Seated, teams};
-use crate::config::Mode;
-use crate::ticket::Age;
+use crate::config::{Mode, Role};
+use crate::ticket::{Age, Ticket};
 
 /// Whom a search looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,24 +36,24 @@ impl Queue {
         };
         // A bound: all of them at once, by the rules for the oldest, with this one in it.
         let goal = self.goal(mode, now, oldest);
-        let own = candidates.iter().find(|one| one.age == key.1);
-        let others = candidates.iter().filter(|one| one.age != key.1);
-        let sizes: Vec<u8> = own.into_iter().chain(others).map(|one| one.size).collect();
-        if packing::choose(&sizes, &goal).is_none() {
+        let own = candidates.iter().find(|one| one.age == key.age);
+        let others = candidates.iter().filter(|one| one.age != key.age);
+        let all: Vec<_> = own.into_iter().chain(others).collect();
+        if window::choose(all.into_iter(), &goal).is_none() {
             return Vec::new();
         }
         let mut anchors: Vec<Key> = candidates
             .iter()
-            .filter(|one| one.age <= key.1)
+            .filter(|one| one.age <= key.age)
             .map(Candidate::key)
             .collect();
-        anchors.sort_unstable_by_key(|(_, age)| *age);
+        anchors.sort_unstable_by_key(|anchor| anchor.age);
         anchors
     }
 
     /// The best match whose oldest ticket is `anchor`.
     pub(super) fn match_of(&self, mode: &Mode, now: Timestamp, anchor: Key) -> Option<Proposal> {
-        let goal = self.goal(mode, now, anchor.1);
+        let goal = self.goal(mode, now, anchor.age);
         // In a crowd the match is among the very nearest: of those who come alone, one with a
         // smaller spread cannot have a member beyond them. Else look further.
         let few = 2 * usize::from(mode.players.max);
@@ -103,6 +108,8 @@ impl Queue {
             smallest,
             largest: mode.largest_team(),
             bots: if fill { self.bots.len() } else { 0 },
+            roles: Roles::of(mode),
+            effort: Cell::new(roles::BUDGET),
         }
     }
 
@@ -121,7 +128,7 @@ impl Queue {
         };
         let own = Candidate::new(mode, now, &middle, entry);
         let accepted = |candidate: &Candidate<'_>| {
-            (whom == Whom::Everyone || candidate.age > middle.1)
+            (whom == Whom::Everyone || candidate.age > middle.age)
                 && candidate.size <= mode.largest_team()
                 && candidate.meets(&own)
                 && candidate.shares_a_region(&own)
@@ -133,6 +140,7 @@ impl Queue {
                 std::ops::Bound::Excluded(middle),
                 std::ops::Bound::Unbounded,
             ))
+            .take_while(|(key, _)| key.group == middle.group)
             .map(candidate)
             .take_while(|candidate| own.reaches(candidate))
             .filter(accepted)
@@ -141,6 +149,7 @@ impl Queue {
             .people
             .range(..middle)
             .rev()
+            .take_while(|(key, _)| key.group == middle.group)
             .map(candidate)
             .take_while(|candidate| own.reaches(candidate))
             .filter(accepted)
@@ -186,27 +195,51 @@ impl Queue {
     fn proposal(&self, mode: &Mode, region: Where, selection: Selection) -> Proposal {
         let mut tickets = selection.tickets;
         tickets.extend(self.bots.values().take(selection.bots).cloned());
-        let units: Vec<teams::Unit> = tickets
-            .iter()
-            .map(|ticket| teams::Unit {
-                size: ticket.size(),
-                rating: ticket.rating_sum(),
-            })
-            .collect();
-        let split = teams::split(&units, mode.teams, selection.team_size);
-        let first = u8::from(mode.teams > 1);
-        let tickets = tickets
-            .into_iter()
-            .zip(split)
-            .map(|(ticket, team)| Seated {
-                ticket,
-                team: team + first,
-            })
-            .collect();
         Proposal {
-            tickets,
+            tickets: seat(mode, tickets, selection.team_size),
             region: region.and_then(|bit| self.names.name(bit).cloned()),
             spread: selection.spread,
+        }
+    }
+}
+
+/// Splits tickets that fit into teams of that size, and gives everyone a role.
+pub(super) fn seat(mode: &Mode, tickets: Vec<Arc<Ticket>>, team_size: u8) -> Vec<Seated> {
+    let units: Vec<teams::Unit> = tickets
+        .iter()
+        .map(|ticket| teams::Unit {
+            size: ticket.size(),
+            rating: ticket.rating_sum(),
+            masks: roles::masks(mode, ticket),
+        })
+        .collect();
+    let split = teams::split(&units, mode.teams, team_size, Roles::of(mode));
+    let first = u8::from(mode.teams > 1);
+    let seated = tickets.into_iter().zip(split).map(|(ticket, team)| Seated {
+        ticket,
+        team: team + first,
+        roles: Vec::new(),
+    });
+    let mut tickets: Vec<Seated> = seated.collect();
+    give_roles(mode, &mut tickets);
+    tickets
+}
+
+/// Gives everyone of each team a role, if the mode has roles.
+fn give_roles(mode: &Mode, tickets: &mut [Seated]) {
+    if mode.roles.is_empty() {
+        return;
+    }
+    let teams: BTreeSet<u8> = tickets.iter().map(|seated| seated.team).collect();
+    for team in teams {
+        let members = tickets.iter().filter(|seated| seated.team == team);
+        let members = members.flat_map(|seated| &seated.ticket.members);
+        let wanted: Vec<&[Role]> = members.map(roles::likes).collect();
+        let assigned = roles::assign(mode, &wanted).expect("the split gives everyone a role");
+        let mut assigned = assigned.into_iter();
+        for seated in tickets.iter_mut().filter(|seated| seated.team == team) {
+            let size = seated.ticket.members.len();
+            seated.roles = assigned.by_ref().take(size).collect();
         }
     }
 }

@@ -5,6 +5,10 @@
 //! time, 1969) and the rest is improvement. Exact until [`BUDGET`] steps are spent, which two
 //! teams of eight and three of four do not reach; beyond, the best so far.
 
+use std::collections::BTreeSet;
+
+use super::roles::{self, Masks, Places, Roles};
+
 /// Steps after which the best split so far is taken. One that exists is always found.
 const BUDGET: u32 = 50_000;
 
@@ -14,10 +18,13 @@ pub(super) struct Unit {
     pub(super) size: u8,
     /// Of its members together.
     pub(super) rating: i64,
+    /// What they play, in a mode with roles.
+    pub(super) masks: Masks,
 }
 
-/// The team of each unit, from 0. `units` must fit into `teams` of exactly `team_size`.
-pub(super) fn split(units: &[Unit], teams: u8, team_size: u8) -> Vec<u8> {
+/// The team of each unit, from 0. `units` must fit into `teams` of exactly `team_size`, and into
+/// their roles.
+pub(super) fn split(units: &[Unit], teams: u8, team_size: u8, roles: Option<Roles>) -> Vec<u8> {
     if teams == 1 {
         return vec![0; units.len()];
     }
@@ -32,6 +39,7 @@ pub(super) fn split(units: &[Unit], teams: u8, team_size: u8) -> Vec<u8> {
         order: &order,
         team_size,
         teams: vec![Team::default(); usize::from(teams)],
+        places: roles.map(|roles| vec![vec![roles.places]; usize::from(teams)]),
         split: vec![0; units.len()],
         best: None,
         // Equal sums are out of reach when they do not divide.
@@ -56,6 +64,8 @@ struct Search<'a> {
     order: &'a [usize],
     team_size: u8,
     teams: Vec<Team>,
+    /// In a mode with roles, of each team: what may be free of it, by who plays what.
+    places: Option<Vec<Vec<Places>>>,
     split: Vec<u8>,
     best: Option<(i64, Vec<u8>)>,
     goal: i64,
@@ -71,22 +81,38 @@ impl Search<'_> {
         let unit = self.units[index];
         let mut weakest_first: Vec<usize> = (0..self.teams.len()).collect();
         weakest_first.sort_by_key(|team| (self.teams[*team].rating, self.teams[*team].players));
-        let mut tried: Option<Team> = None;
+        let mut tried: Option<(Team, Option<Vec<Places>>)> = None;
         for team in weakest_first {
             let before = self.teams[team];
-            if tried == Some(before) || before.players + unit.size > self.team_size {
+            let free = self.places.as_ref().map(|places| places[team].clone());
+            let is_mirrored = tried
+                .as_ref()
+                .is_some_and(|(one, places)| *one == before && *places == free);
+            if is_mirrored || before.players + unit.size > self.team_size {
                 continue; // no room, or the mirror image of what was tried
+            }
+            let after = free.as_ref().map(|free| seated(free, &unit));
+            if after.as_ref().is_some_and(Vec::is_empty) {
+                continue; // no role for somebody
             }
             if self.is_done() {
                 return;
             }
-            tried = Some(before);
+            tried = Some((before, free.clone()));
             self.steps += 1;
             self.teams[team].players += unit.size;
             self.teams[team].rating += unit.rating;
             self.split[index] = u8::try_from(team).expect("at most MAX_TEAMS");
+            self.set_places(team, after);
             self.descend(depth + 1);
             self.teams[team] = before;
+            self.set_places(team, free);
+        }
+    }
+
+    fn set_places(&mut self, team: usize, free: Option<Vec<Places>>) {
+        if let (Some(places), Some(free)) = (&mut self.places, free) {
+            places[team] = free;
         }
     }
 
@@ -110,6 +136,14 @@ impl Search<'_> {
             self.best = Some((difference, self.split.clone()));
         }
     }
+}
+
+/// What may be free of a team with one more unit.
+fn seated(free: &[Places], unit: &Unit) -> Vec<Places> {
+    let states = free.iter().copied();
+    let states = states.flat_map(|state| roles::seatings(state, unit.masks, unit.size));
+    let states: BTreeSet<Places> = states.collect();
+    states.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -155,13 +189,13 @@ mod tests {
         ) {
             let units: Vec<Unit> = units
                 .into_iter()
-                .map(|(size, rating)| Unit { size, rating: rating * i64::from(size) })
+                .map(|(size, rating)| Unit { size, rating: rating * i64::from(size), masks: 0 })
                 .collect();
             let players: u8 = units.iter().map(|unit| unit.size).sum();
             prop_assume!(players.is_multiple_of(teams));
             let team_size = players / teams;
             if let Some(fairest) = smallest_difference(&units, teams, team_size) {
-                let split = split(&units, teams, team_size);
+                let split = split(&units, teams, team_size, None);
                 prop_assert_eq!(difference(&units, &split, teams, team_size), Some(fairest));
             }
         }
@@ -173,9 +207,10 @@ mod tests {
             .map(|n| Unit {
                 size: 1,
                 rating: 1000 + n * n,
+                masks: 0,
             })
             .collect();
-        let split = split(&units, 2, 32);
+        let split = split(&units, 2, 32, None);
         assert!(difference(&units, &split, 2, 32).is_some_and(|difference| difference <= 2));
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use protocol::time::Timestamp;
 
+use super::groups::Group;
 use super::packing::{self, Choice, Goal};
 use super::queue::{Entry, Key};
 use super::regions::{Regions, bit_of};
+use super::roles::{self, Masks};
 use crate::config::Mode;
 use crate::ticket::{Age, Ticket};
 
@@ -19,6 +21,7 @@ use crate::ticket::{Age, Ticket};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) ticket: &'a Arc<Ticket>,
+    group: Group,
     pub(super) rating: i64,
     /// Rating points to either side that it accepts by now.
     pub(super) reach: i64,
@@ -28,26 +31,34 @@ pub(super) struct Candidate<'a> {
     pub(super) near: Regions,
     /// It measured nothing, and accepts any.
     pub(super) anywhere: bool,
+    /// What its members play, in a mode with roles.
+    masks: Masks,
 }
 
 impl<'a> Candidate<'a> {
     pub(super) fn new(mode: &Mode, now: Timestamp, key: &Key, entry: &'a Entry) -> Self {
-        let (rating, age) = *key;
+        let Key { group, rating, age } = *key;
         let waited = now.since(age.0);
         Self {
             ticket: &entry.ticket,
+            group,
             rating: i64::from(rating),
-            reach: i64::from(mode.window.reach(waited)),
+            reach: i64::from(mode.window.reach(waited, entry.deviation)),
             size: entry.size,
             age,
             near: entry.near(mode.region.reach_ms(waited)),
             anywhere: entry.regions.is_empty(),
+            masks: roles::masks(mode, &entry.ticket),
         }
     }
 
     pub(super) fn key(&self) -> Key {
         let rating = i32::try_from(self.rating).expect("it was one");
-        (rating, self.age)
+        Key {
+            group: self.group,
+            rating,
+            age: self.age,
+        }
     }
 
     pub(super) fn distance(&self, other: &Self) -> i64 {
@@ -113,7 +124,7 @@ pub(super) fn best(candidates: &[&Candidate<'_>], goal: &Goal) -> Option<Selecti
     let mut by_age: Vec<usize> = (0..candidates.len()).collect();
     by_age.sort_unstable_by_key(|index| candidates[*index].age);
     // What all of them together cannot do, no window of them can.
-    let bound = choose(candidates, &by_age, goal)?;
+    let bound = choose(by_age.iter().map(|index| candidates[*index]), goal)?;
 
     let mut best: Option<(Choice, Vec<usize>)> = None;
     for ends in windows(candidates, anchor, goal) {
@@ -125,7 +136,7 @@ pub(super) fn best(candidates: &[&Candidate<'_>], goal: &Goal) -> Option<Selecti
         if members.first() != Some(&anchor) {
             continue; // the anchor itself does not reach both ends
         }
-        let Some(choice) = choose(candidates, &members, goal) else {
+        let Some(choice) = choose(members.iter().map(|index| candidates[*index]), goal) else {
             continue;
         };
         // Windows come by rising spread, so only more people or fuller teams are better.
@@ -143,12 +154,17 @@ pub(super) fn best(candidates: &[&Candidate<'_>], goal: &Goal) -> Option<Selecti
     best.map(|(choice, members)| selection(candidates, choice, &members))
 }
 
-fn choose(candidates: &[&Candidate<'_>], members: &[usize], goal: &Goal) -> Option<Choice> {
-    let sizes: Vec<u8> = members
-        .iter()
-        .map(|index| candidates[*index].size)
-        .collect();
-    packing::choose(&sizes, goal)
+/// The best choice of tickets that are in order of preference, with the first of them.
+pub(super) fn choose<'a>(
+    members: impl Iterator<Item = &'a Candidate<'a>> + Clone,
+    goal: &Goal,
+) -> Option<Choice> {
+    let sizes: Vec<u8> = members.clone().map(|one| one.size).collect();
+    let masks: Vec<Masks> = match goal.roles {
+        Some(_) => members.map(|one| one.masks).collect(),
+        None => Vec::new(),
+    };
+    packing::choose(&sizes, &masks, goal)
 }
 
 fn selection(candidates: &[&Candidate<'_>], choice: Choice, members: &[usize]) -> Selection {

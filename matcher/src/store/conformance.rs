@@ -4,10 +4,12 @@
 //! tokio's for a store in memory and real for one on a server; no check waits for more than a
 //! second or so of it.
 
+mod accept;
 mod expiry;
 mod feeds;
 mod matches;
 mod parties;
+mod private;
 mod races;
 mod tickets;
 
@@ -24,8 +26,8 @@ use super::{
     Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Settling, Sighting,
     Standing, TicketStore, Wanted,
 };
-use crate::config::{ModeName, Region};
-use crate::ticket::{Member, PartyCode, Ticket};
+use crate::config::{ModeName, Region, Role};
+use crate::ticket::{Attributes, Member, PartyCode, Ticket};
 
 /// Longest that a check waits for something to happen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +41,8 @@ pub async fn all(store: Arc<dyn TicketStore>) {
         tickets::checks(),
         parties::checks(),
         matches::checks(),
+        accept::checks(),
+        private::checks(),
         expiry::checks(),
         races::checks(),
         feeds::checks(),
@@ -73,7 +77,10 @@ pub fn ticket(id: u64, mode: &str, players: &[u64], enqueued_at: u64) -> Ticket 
         mode: self::mode(mode),
         members: players.iter().copied().map(member).collect(),
         party: None,
+        private: None,
         regions: BTreeMap::new(),
+        version: None,
+        attributes: BTreeMap::new(),
         enqueued_at: Timestamp(enqueued_at),
     }
 }
@@ -115,6 +122,8 @@ fn member(player: u64) -> Member {
         player: PlayerId(player),
         name: format!("player {player}"),
         rating: 1500,
+        deviation: 0,
+        roles: Vec::new(),
         bot: false,
     }
 }
@@ -126,6 +135,19 @@ fn regions(latencies: &[(&str, u32)]) -> BTreeMap<Region, u32> {
         .collect()
 }
 
+fn roles(names: &[&str]) -> Vec<Role> {
+    let parsed = names.iter().map(|name| name.parse());
+    parsed.map(|role| role.expect("a good name")).collect()
+}
+
+fn attributes(values: &[(&str, &str)]) -> Attributes {
+    let parsed = values.iter().map(|(name, value)| {
+        let (name, value) = (name.parse(), value.parse());
+        (name.expect("a good name"), value.expect("a good value"))
+    });
+    parsed.collect()
+}
+
 /// A member for the checks: of a party for races of this size. The party's ticket, if this one
 /// completes it, has the member's number.
 fn gather(code: &str, size: u8, player: u64) -> Gather {
@@ -135,6 +157,8 @@ fn gather(code: &str, size: u8, player: u64) -> Gather {
         size,
         member: member(player),
         regions: BTreeMap::new(),
+        version: None,
+        attributes: BTreeMap::new(),
         since: Timestamp(player),
         ticket: TicketId(player),
         enqueued_at: Timestamp(1000 + player),
@@ -211,6 +235,7 @@ impl Checked<'_> {
             .map(|(match_id, tickets)| Wanted {
                 match_id: MatchId(*match_id),
                 tickets: tickets.iter().copied().map(TicketId).collect(),
+                ask: None,
             })
             .collect();
         let claimant = incarnation("matcher-1");

@@ -2,8 +2,11 @@
 //!
 //! Time is tokio's, so that tests pause it.
 
+mod accept;
+mod claims;
 mod feed;
 mod party;
+mod private;
 mod state;
 
 use std::future::ready;
@@ -16,8 +19,9 @@ use protocol::id::{MatchId, PlayerId, TicketId};
 use tokio::time::Instant;
 
 use super::{
-    Added, Asked, Cursor, EndedMatch, Fed, Gather, Gathered, MatchRecord, Page, Removed, Restored,
-    Settling, Sighting, Standing, Swept, TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Entered, Entering,
+    Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling, Sighting,
+    Standing, Start, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::Ticket;
@@ -100,6 +104,37 @@ impl TicketStore for MemoryStore {
         Box::pin(ready(Ok(gathered)))
     }
 
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>> {
+        let mut state = self.state.lock();
+        let has_room = self.has_room(&state, 1);
+        let entered = state.enter_private(entering, sighting, has_room, Instant::now());
+        Box::pin(ready(Ok(entered)))
+    }
+
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>> {
+        let changed = self.state.lock().change_private(player, change);
+        Box::pin(ready(Ok(changed)))
+    }
+
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        let ends_at = Instant::now() + claim_for;
+        let started = self.state.lock().start_private(start, claimant, ends_at);
+        Box::pin(ready(Ok(started)))
+    }
+
     fn remove<'a>(
         &'a self,
         player: PlayerId,
@@ -150,11 +185,12 @@ impl TicketStore for MemoryStore {
         claimant: &'a Incarnation,
         claim_for: Duration,
     ) -> BoxFuture<'a, Result<Vec<bool>, EngineError>> {
-        let ends_at = Instant::now() + claim_for;
+        let now = Instant::now();
+        let ends_at = now + claim_for;
         let mut state = self.state.lock();
         let granted = wanted
             .iter()
-            .map(|wanted| state.claim(wanted, claimant, ends_at))
+            .map(|wanted| state.claim(wanted, claimant, ends_at, now))
             .collect();
         Box::pin(ready(Ok(granted)))
     }
@@ -166,6 +202,32 @@ impl TicketStore for MemoryStore {
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         self.state.lock().renew(matches, Instant::now() + claim_for);
         Box::pin(ready(Ok(())))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        player: PlayerId,
+        match_id: MatchId,
+        accepts: bool,
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Answered, EngineError>> {
+        let mut state = self.state.lock();
+        let answered = state.answer(player, match_id, accepts, cool_down, Instant::now());
+        Box::pin(ready(Ok(answered)))
+    }
+
+    fn acceptance<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Vec<Acceptance>, EngineError>> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let stands = matches
+            .iter()
+            .map(|one| state.acceptance(*one, cool_down, now));
+        let stands = stands.collect();
+        Box::pin(ready(Ok(stands)))
     }
 
     fn settle<'a>(

@@ -4,7 +4,7 @@ use protocol::id::{MatchId, NodeId, PlayerId, RoomId, TicketId};
 use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModeName;
+use crate::config::{ModeName, Role};
 use crate::ticket::{Member, micros};
 
 /// A match that runs, or is about to: what anyone needs to bring its players there.
@@ -28,6 +28,12 @@ pub struct MatchRecord {
 }
 
 impl MatchRecord {
+    /// What `player` plays, if the mode has roles.
+    pub fn role(&self, player: PlayerId) -> Option<&Role> {
+        let member = self.players.iter().find(|one| one.player == player)?;
+        member.roles.first()
+    }
+
     /// Whether `player` had a seat in the beginning.
     pub fn has(&self, player: PlayerId) -> bool {
         self.players.iter().any(|member| member.player == player)

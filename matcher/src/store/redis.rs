@@ -5,7 +5,9 @@
 //! matchers find out and mend (see `docs/MATCHING.md`).
 
 mod feed;
+mod replies;
 mod scripts;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +15,17 @@ use std::time::Duration;
 use engine::redis::{Call, Redis};
 use engine::{BoxFuture, EngineError, Incarnation};
 use protocol::id::{MatchId, PlayerId, TicketId};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use self::feed::fed;
+use self::replies::{damaged, duration, gathered, in_order, kind, legible, private_room, standing};
+use self::written::{about, attributes, json, list, millis, names, push_ticket, written};
 use super::{
-    Added, Asked, Cursor, Disagreement, EndedMatch, Ending, Fed, Found, Gather, Gathered,
-    Gathering, MatchRecord, Page, Removed, Restored, Settling, Sighting, Standing, Swept,
-    TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Ending, Entered,
+    Entering, Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling,
+    Sighting, Standing, Start, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
-use crate::ticket::{Member, PartyCode, Ticket};
-use protocol::time::Timestamp;
+use crate::ticket::{Ticket, Version};
 
 /// Tickets in Redis.
 #[derive(Debug, Clone)]
@@ -34,17 +35,6 @@ pub struct RedisStore {
     keys: String,
     limit: usize,
 }
-
-/// What is written: the form, and what is in it.
-#[derive(Serialize)]
-struct Written<'a, T> {
-    v: u8,
-    #[serde(flatten)]
-    content: &'a T,
-}
-
-/// The form that this release writes. It reads all that have its fields.
-const FORM: u8 = 1;
 
 /// What a script answers: a kind, and what belongs to it.
 type Reply = Vec<String>;
@@ -91,6 +81,7 @@ impl TicketStore for RedisStore {
                 "waiting" => Ok(Added::Waiting),
                 "gone" => Ok(Added::Gone),
                 "full" => Ok(Added::Full),
+                "cooling" => Ok(Added::Cooling(duration(operation, reply.get(1))?)),
                 _ => Ok(Added::Kept(standing(operation, reply)?)),
             };
             in_order(
@@ -125,11 +116,100 @@ impl TicketStore for RedisStore {
                     .arg(json(&one.regions))
                     .arg(one.since.0)
                     .arg(one.ticket.to_string())
-                    .arg(one.enqueued_at.0);
+                    .arg(one.enqueued_at.0)
+                    .arg(one.version.as_ref().map_or("", Version::as_str))
+                    .arg(attributes(&one.attributes));
             }
             let replies: Vec<Reply> = self.redis.run(operation, call).await?;
             let gathered = replies.iter().map(|reply| gathered(operation, reply));
             in_order(operation, gather.len(), gathered.collect())
+        })
+    }
+
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>> {
+        Box::pin(async move {
+            let operation = "entering a private room";
+            let (mode, most) = match &entering.open {
+                Some((mode, most)) => (mode.as_str(), *most),
+                None => ("", 0),
+            };
+            let call = self
+                .call(&scripts::ENTER_PRIVATE)
+                .arg(sighting.by.to_string())
+                .arg(millis(sighting.grace))
+                .arg(self.limit)
+                .arg(entering.code.as_str())
+                .arg(mode)
+                .arg(most)
+                .arg(entering.member.player.to_string())
+                .arg(json(&entering.member));
+            let reply: Reply = self.redis.run(operation, call).await?;
+            match kind(&reply) {
+                "private" => Ok(Entered::In(private_room(operation, &reply)?)),
+                "kept" => Ok(Entered::Kept(standing(operation, &reply[1..])?)),
+                "unknown" => Ok(Entered::Unknown),
+                "sent_away" => Ok(Entered::SentAway),
+                "no_place" => Ok(Entered::Full),
+                "full" => Ok(Entered::StoreFull),
+                _ => Err(damaged(operation)),
+            }
+        })
+    }
+
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>> {
+        Box::pin(async move {
+            let operation = "changing a private room";
+            let (what, of) = match change {
+                PrivateChange::Ready(true) => ("ready", player),
+                PrivateChange::Ready(false) => ("unready", player),
+                PrivateChange::SendAway(member) => ("send_away", member),
+            };
+            let call = self
+                .call(&scripts::CHANGE_PRIVATE)
+                .arg(player.to_string())
+                .arg(what)
+                .arg(of.to_string());
+            let reply: Reply = self.redis.run(operation, call).await?;
+            match kind(&reply) {
+                "private" => Ok(Changed::Room(private_room(operation, &reply)?)),
+                "not_there" => Ok(Changed::NotThere),
+                "not_leader" => Ok(Changed::NotLeader),
+                _ => Err(damaged(operation)),
+            }
+        })
+    }
+
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        Box::pin(async move {
+            let mut call = self
+                .call(&scripts::START_PRIVATE)
+                .arg(claimant.to_string())
+                .arg(millis(claim_for))
+                .arg(start.code.as_str())
+                .arg(start.match_id.to_string())
+                .arg(list(&start.bots));
+            for ticket in &start.tickets {
+                call = call
+                    .arg(ticket.id.to_string())
+                    .arg(written(&**ticket))
+                    .arg(ticket.mode.as_str())
+                    .arg(ticket.rating())
+                    .arg(names(&ticket.members));
+            }
+            self.redis.run("starting a private match", call).await
         })
     }
 
@@ -230,7 +310,13 @@ impl TicketStore for RedisStore {
                 .arg(claimant.to_string())
                 .arg(millis(claim_for));
             for wanted in wanted {
-                call.push(format!("{} {}", wanted.match_id, list(&wanted.tickets)));
+                let mut words = vec![wanted.match_id.to_string()];
+                if let Some(question) = &wanted.ask {
+                    words.push(format!("?{}", millis(question.within)));
+                    words.extend(question.willing.iter().map(|player| format!("!{player}")));
+                }
+                words.push(list(&wanted.tickets));
+                call.push(words.join(" "));
             }
             self.redis.run("claiming tickets", call).await
         })
@@ -247,6 +333,57 @@ impl TicketStore for RedisStore {
                 call.push(match_id.to_string());
             }
             self.redis.run("renewing claims", call).await
+        })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        player: PlayerId,
+        match_id: MatchId,
+        accepts: bool,
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Answered, EngineError>> {
+        Box::pin(async move {
+            let operation = "answering a match";
+            let call = self
+                .call(&scripts::ANSWER)
+                .arg(millis(cool_down.first))
+                .arg(millis(cool_down.most))
+                .arg(player.to_string())
+                .arg(match_id.to_string())
+                .arg(u8::from(accepts));
+            let reply: Reply = self.redis.run(operation, call).await?;
+            match kind(&reply) {
+                "accepted" => Ok(Answered::Accepted),
+                "declined" => Ok(Answered::Declined(duration(operation, reply.get(1))?)),
+                "unknown" => Ok(Answered::Unknown),
+                _ => Err(damaged(operation)),
+            }
+        })
+    }
+
+    fn acceptance<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Vec<Acceptance>, EngineError>> {
+        Box::pin(async move {
+            let operation = "counting who accepted";
+            let mut call = self
+                .call(&scripts::ACCEPTANCE)
+                .arg(millis(cool_down.first))
+                .arg(millis(cool_down.most));
+            for match_id in matches {
+                call.push(match_id.to_string());
+            }
+            let replies: Vec<String> = self.redis.run(operation, call).await?;
+            let stands = replies.iter().map(|reply| match reply.as_str() {
+                "open" => Ok(Acceptance::Open),
+                "complete" => Ok(Acceptance::Complete),
+                "off" => Ok(Acceptance::Off),
+                _ => Err(damaged(operation)),
+            });
+            in_order(operation, matches.len(), stands.collect())
         })
     }
 
@@ -348,143 +485,4 @@ impl TicketStore for RedisStore {
             Ok(Swept { claims, players })
         })
     }
-}
-
-/// A ticket, for the script that adds it.
-fn push_ticket(call: &mut Call, ticket: &Ticket) {
-    call.push(ticket.id.to_string());
-    call.push(written(ticket));
-    call.push(ticket.mode.as_str());
-    call.push(ticket.rating());
-    call.push(names(&ticket.members));
-    let Some(code) = &ticket.party else {
-        call.push("");
-        call.push(0);
-        return;
-    };
-    call.push(code.as_str());
-    call.push(2 + 2 * ticket.members.len());
-    call.push(json(&ticket.regions));
-    call.push(ticket.enqueued_at.0);
-    for member in &ticket.members {
-        call.push(json(member));
-        call.push(member.rating);
-    }
-}
-
-/// Answers, if there is one for each thing that was asked.
-fn in_order<T>(
-    operation: &'static str,
-    asked: usize,
-    answers: Result<Vec<T>, EngineError>,
-) -> Result<Vec<T>, EngineError> {
-    let answers = answers?;
-    if answers.len() != asked {
-        return Err(damaged(operation));
-    }
-    Ok(answers)
-}
-
-/// Tickets, without those that cannot be read: they are of a later release, and matched by it.
-fn legible(operation: &'static str, jsons: &[String]) -> Vec<Arc<Ticket>> {
-    let tickets = jsons.iter().filter_map(|json| parse(operation, json).ok());
-    tickets.map(Arc::new).collect()
-}
-
-/// A match, for the scripts that keep it.
-fn about(call: Call, record: &MatchRecord, lifetime: Duration) -> Call {
-    call.arg(record.id.to_string())
-        .arg(record.room.to_string())
-        .arg(written(record))
-        .arg(names(&record.players))
-        .arg(list(&record.tickets))
-        .arg(millis(lifetime).max(1))
-}
-
-fn kind(reply: &Reply) -> &str {
-    reply.first().map_or("", String::as_str)
-}
-
-fn standing(operation: &'static str, reply: &[String]) -> Result<Standing, EngineError> {
-    let fields: Vec<&str> = reply.iter().map(String::as_str).collect();
-    match fields[..] {
-        ["nothing"] => Ok(Standing::Nothing),
-        ["ticket", json, by] => {
-            let claimed_by = match by {
-                "" => None,
-                by => Some(by.parse().map_err(|_| damaged(operation))?),
-            };
-            Ok(Standing::Ticket(Found {
-                ticket: Arc::new(parse(operation, json)?),
-                claimed_by,
-            }))
-        }
-        ["gathering", ..] => Ok(Standing::Gathering(gathering(operation, reply)?)),
-        ["match", json] => Ok(Standing::Match(Arc::new(parse(operation, json)?))),
-        _ => Err(damaged(operation)),
-    }
-}
-
-fn gathering(operation: &'static str, reply: &[String]) -> Result<Gathering, EngineError> {
-    let [_, code, mode, size, present, regions, since] = reply else {
-        return Err(damaged(operation));
-    };
-    Ok(Gathering {
-        code: PartyCode::new(code),
-        mode: mode.parse().map_err(|_| damaged(operation))?,
-        size: size.parse().map_err(|_| damaged(operation))?,
-        present: present.parse().map_err(|_| damaged(operation))?,
-        regions: parse(operation, regions)?,
-        since: Timestamp(since.parse().map_err(|_| damaged(operation))?),
-    })
-}
-
-fn gathered(operation: &'static str, reply: &Reply) -> Result<Gathered, EngineError> {
-    match (kind(reply), reply.get(1).map(String::as_str)) {
-        ("gathering", _) => Ok(Gathered::Gathering(gathering(operation, reply)?)),
-        ("complete", Some(json)) => Ok(Gathered::Complete(Arc::new(parse(operation, json)?))),
-        ("kept", _) => Ok(Gathered::Kept(standing(operation, &reply[1..])?)),
-        ("mismatch", Some("mode")) => Ok(Gathered::Mismatch(Disagreement::Mode)),
-        ("mismatch", Some("size")) => Ok(Gathered::Mismatch(Disagreement::Size)),
-        ("mismatch", Some("full")) => Ok(Gathered::Mismatch(Disagreement::Full)),
-        ("mismatch", Some("regions")) => Ok(Gathered::Mismatch(Disagreement::Regions)),
-        ("full", _) => Ok(Gathered::Full),
-        _ => Err(damaged(operation)),
-    }
-}
-
-fn written<T: Serialize>(content: &T) -> String {
-    json(&Written { v: FORM, content })
-}
-
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("what is stored has string keys only")
-}
-
-fn parse<T: DeserializeOwned>(operation: &'static str, json: &str) -> Result<T, EngineError> {
-    serde_json::from_str(json).map_err(|error| {
-        tracing::error!(operation, %error, "what the ticket store holds cannot be read");
-        damaged(operation)
-    })
-}
-
-fn damaged(operation: &'static str) -> EngineError {
-    EngineError::Damaged {
-        operation,
-        detail: "no release has written this".to_owned(),
-    }
-}
-
-fn names(members: &[Member]) -> String {
-    let players: Vec<PlayerId> = members.iter().map(|member| member.player).collect();
-    list(&players)
-}
-
-fn list<T: ToString>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    items.join(" ")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

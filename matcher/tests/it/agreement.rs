@@ -8,8 +8,8 @@ use engine::Incarnation;
 use engine::redis::{Redis, RedisConfig};
 use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Asked, Change, Cursor, EndedMatch, Ending, Gather, MatchRecord, MemoryStore, RedisStore,
-    Settling, Sighting, Standing, TicketStore, Wanted, conformance,
+    Asked, Change, Cursor, EndedMatch, Ending, Entering, Gather, MatchRecord, MemoryStore,
+    PrivateChange, RedisStore, Settling, Sighting, Standing, TicketStore, Wanted, conformance,
 };
 use pixelrush_matcher::ticket::{Member, PartyCode, Ticket};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
@@ -58,6 +58,11 @@ impl Dice {
             player: PlayerId(player),
             name: format!("player {player}"),
             rating: 1500 - 7 * i32::try_from(player).unwrap(),
+            deviation: u32::try_from(player % 3).unwrap() * 100,
+            roles: match player % 4 {
+                0 => vec!["tank".parse().unwrap()],
+                _ => Vec::new(),
+            },
             bot: player.is_multiple_of(5),
         }
     }
@@ -78,6 +83,8 @@ impl Dice {
             size,
             member: self.member(),
             regions,
+            version: (self.up_to(8) == 1).then(|| "1.2".parse().unwrap()),
+            attributes: BTreeMap::new(),
             since: Timestamp(now),
             ticket: TicketId(ticket),
             enqueued_at: Timestamp(now),
@@ -148,7 +155,7 @@ impl Reader {
 impl Pair {
     async fn ask(&mut self) {
         let sighting = self.dice.sighting();
-        match self.dice.up_to(12) {
+        match self.dice.up_to(14) {
             1 | 2 => {
                 // Some that need not agree with each other.
                 let count = self.dice.up_to(3);
@@ -197,6 +204,23 @@ impl Pair {
                 }];
                 agree!(self, end(&ended));
             }
+            12 => {
+                let open = (self.dice.up_to(2) == 1).then(|| ("race".parse().unwrap(), 3));
+                let entering = Entering {
+                    code: PartyCode::new(&format!("room {}", self.dice.up_to(3))),
+                    open,
+                    member: self.dice.member(),
+                };
+                agree!(self, enter_private(&entering, &sighting));
+            }
+            13 => {
+                let player = PlayerId(self.dice.up_to(PLAYERS));
+                let change = match self.dice.up_to(3) {
+                    1 => PrivateChange::SendAway(PlayerId(self.dice.up_to(PLAYERS))),
+                    ready => PrivateChange::Ready(ready == 2),
+                };
+                agree!(self, change_private(player, change));
+            }
             _ => {
                 let player = PlayerId(self.dice.up_to(PLAYERS));
                 let match_id = MatchId(self.dice.near(&mut self.matches));
@@ -242,6 +266,7 @@ impl Pair {
         let wanted = [Wanted {
             match_id: MatchId(match_id),
             tickets: tickets.clone(),
+            ask: None,
         }];
         let claimant = self.dice.matcher();
         let granted = agree!(self, claim(&wanted, &claimant, LONG));
@@ -348,7 +373,7 @@ async fn both_stores_answer_alike() {
 /// Whether the player is really there.
 fn has(standing: &Standing, player: PlayerId) -> bool {
     match standing {
-        Standing::Nothing | Standing::Gathering(_) => true,
+        Standing::Nothing | Standing::Gathering(_) | Standing::Private(_) => true,
         Standing::Ticket(found) => found.ticket.members.iter().any(|one| one.player == player),
         // These records have any players.
         Standing::Match(_) => true,

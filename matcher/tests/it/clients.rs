@@ -41,6 +41,7 @@ impl Client {
                 name: format!("player {player}"),
                 bot: false,
                 rating: 1500,
+                deviation: 0,
                 mode: Attach::Fresh,
                 room: None,
                 watch: None,

@@ -7,8 +7,9 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use parking_lot::Mutex;
 use pixelrush_matcher::config::ModeName;
 use pixelrush_matcher::store::{
-    Added, Asked, Cursor, EndedMatch, Fed, Gather, Gathered, MatchRecord, Page, Removed, Restored,
-    Settling, Sighting, Standing, Swept, TicketStore, Wanted,
+    Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Entered, Entering,
+    Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling, Sighting,
+    Standing, Start, Swept, TicketStore, Wanted,
 };
 use pixelrush_matcher::ticket::Ticket;
 use protocol::id::{MatchId, PlayerId, TicketId};
@@ -90,6 +91,31 @@ impl TicketStore for FlakyStore {
         self.pass(|store| store.gather(gather, sighting))
     }
 
+    fn enter_private<'a>(
+        &'a self,
+        entering: &'a Entering,
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Entered, EngineError>> {
+        self.pass(|store| store.enter_private(entering, sighting))
+    }
+
+    fn change_private(
+        &self,
+        player: PlayerId,
+        change: PrivateChange,
+    ) -> BoxFuture<'_, Result<Changed, EngineError>> {
+        self.pass(|store| store.change_private(player, change))
+    }
+
+    fn start_private<'a>(
+        &'a self,
+        start: &'a Start,
+        claimant: &'a Incarnation,
+        claim_for: Duration,
+    ) -> BoxFuture<'a, Result<bool, EngineError>> {
+        self.pass(|store| store.start_private(start, claimant, claim_for))
+    }
+
     fn remove<'a>(
         &'a self,
         player: PlayerId,
@@ -140,6 +166,24 @@ impl TicketStore for FlakyStore {
         claim_for: Duration,
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         self.pass(|store| store.renew(matches, claim_for))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        player: PlayerId,
+        match_id: MatchId,
+        accepts: bool,
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Answered, EngineError>> {
+        self.pass(|store| store.answer(player, match_id, accepts, cool_down))
+    }
+
+    fn acceptance<'a>(
+        &'a self,
+        matches: &'a [MatchId],
+        cool_down: CoolDown,
+    ) -> BoxFuture<'a, Result<Vec<Acceptance>, EngineError>> {
+        self.pass(|store| store.acceptance(matches, cool_down))
     }
 
     fn settle<'a>(

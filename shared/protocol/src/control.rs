@@ -6,6 +6,7 @@
 
 mod error;
 mod event;
+mod private;
 mod say;
 mod watch;
 
@@ -14,10 +15,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::{Channel, Epoch, InstanceId, Offset, PlayerId, Position, SessionId};
+use crate::id::{Channel, Epoch, InstanceId, MatchId, Offset, PlayerId, Position, SessionId};
 
 pub use error::{ErrorCode, ErrorMessage};
 pub use event::{EventCounts, EventInfo, EventList, EventRef, EventSeat, EventsListed, SeatState};
+pub use private::{
+    PrivateJoin, PrivateKick, PrivateLeave, PrivateMember, PrivateOpen, PrivateReady, PrivateStart,
+    PrivateState,
+};
 pub use say::{Data, DataError, MAX_DATA, MAX_DATA_DEPTH, RoomSay};
 pub use watch::{RoomUnwatch, RoomWatch};
 
@@ -34,6 +39,30 @@ pub enum ClientMessage {
     /// Leave the queue.
     #[serde(rename = "queue.leave")]
     QueueLeave(QueueLeave),
+    /// Take part in a match that was proposed.
+    #[serde(rename = "match.accept")]
+    MatchAccept(MatchRef),
+    /// Do not: the player leaves the queue.
+    #[serde(rename = "match.decline")]
+    MatchDecline(MatchRef),
+    /// Open a private room.
+    #[serde(rename = "private.open")]
+    PrivateOpen(PrivateOpen),
+    /// Enter one by its invite code.
+    #[serde(rename = "private.join")]
+    PrivateJoin(PrivateJoin),
+    /// Say whether the player is ready.
+    #[serde(rename = "private.ready")]
+    PrivateReady(PrivateReady),
+    /// Send a member away, as its leader.
+    #[serde(rename = "private.kick")]
+    PrivateKick(PrivateKick),
+    /// Begin the match, as its leader.
+    #[serde(rename = "private.start")]
+    PrivateStart(PrivateStart),
+    /// Leave it.
+    #[serde(rename = "private.leave")]
+    PrivateLeave(PrivateLeave),
     /// Enter the room that a match was given.
     #[serde(rename = "room.join")]
     RoomJoin(RoomJoin),
@@ -126,6 +155,19 @@ pub struct QueueJoin {
     /// Play together with others who name the same party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<PartyRef>,
+    /// The build of the game that the client runs. Modes may keep builds apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// By what else to meet, as far as the mode has attributes: name and value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// The roles that the player takes, the dearest first. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The receipt out of the last `queue.state` of this wait: if the ticket is lost, it comes back
+    /// with its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// A party that forms when `size` players name the same `code`.
@@ -140,6 +182,14 @@ pub struct PartyRef {
 /// Body of `queue.leave`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct QueueLeave {}
+
+/// Body of `match.accept` and `match.decline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchRef {
+    /// The match, as `match.proposed` named it.
+    #[serde(rename = "match")]
+    pub match_id: MatchId,
+}
 
 /// Body of `room.join`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +221,9 @@ pub enum ServerMessage {
     /// How the queue stands, about once a second while in it. Not reliable.
     #[serde(rename = "queue.state")]
     QueueState(QueueState),
+    /// How a private room stands, whenever that changes, to its members.
+    #[serde(rename = "private.state")]
+    PrivateState(PrivateState),
     /// Answer to `event.list`.
     #[serde(rename = "event.list")]
     EventsListed(EventsListed),
@@ -267,6 +320,9 @@ pub struct QueueState {
     /// Members present and wanted, while a party gathers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<(u8, u8)>,
+    /// For a `queue.join`, should the server lose the ticket. Now and then; the last one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// Body of `goaway`.
@@ -280,10 +336,18 @@ pub struct GoAway {
 
 impl ClientMessage {
     /// The types that a server knows.
-    pub const TYPES: [&str; 12] = [
+    pub const TYPES: [&str; 20] = [
         "hello",
         "queue.join",
         "queue.leave",
+        "match.accept",
+        "match.decline",
+        "private.open",
+        "private.join",
+        "private.ready",
+        "private.kick",
+        "private.start",
+        "private.leave",
         "room.join",
         "room.leave",
         "room.say",
@@ -305,6 +369,14 @@ impl ClientMessage {
             "hello" => body(text, &kind).map(Self::Hello),
             "queue.join" => body(text, &kind).map(Self::QueueJoin),
             "queue.leave" => body(text, &kind).map(Self::QueueLeave),
+            "match.accept" => body(text, &kind).map(Self::MatchAccept),
+            "match.decline" => body(text, &kind).map(Self::MatchDecline),
+            "private.open" => body(text, &kind).map(Self::PrivateOpen),
+            "private.join" => body(text, &kind).map(Self::PrivateJoin),
+            "private.ready" => body(text, &kind).map(Self::PrivateReady),
+            "private.kick" => body(text, &kind).map(Self::PrivateKick),
+            "private.start" => body(text, &kind).map(Self::PrivateStart),
+            "private.leave" => body(text, &kind).map(Self::PrivateLeave),
             "room.join" => body(text, &kind).map(Self::RoomJoin),
             "room.leave" => body(text, &kind).map(Self::RoomLeave),
             "room.say" => body(text, &kind).map(Self::RoomSay),
@@ -332,6 +404,14 @@ impl ClientMessage {
             Self::Hello(_) => "hello",
             Self::QueueJoin(_) => "queue.join",
             Self::QueueLeave(_) => "queue.leave",
+            Self::MatchAccept(_) => "match.accept",
+            Self::MatchDecline(_) => "match.decline",
+            Self::PrivateOpen(_) => "private.open",
+            Self::PrivateJoin(_) => "private.join",
+            Self::PrivateReady(_) => "private.ready",
+            Self::PrivateKick(_) => "private.kick",
+            Self::PrivateStart(_) => "private.start",
+            Self::PrivateLeave(_) => "private.leave",
             Self::RoomJoin(_) => "room.join",
             Self::RoomLeave(_) => "room.leave",
             Self::RoomSay(_) => "room.say",
@@ -356,12 +436,13 @@ impl ServerMessage {
     /// # Errors
     /// If the text is not a message, or one of a known type with wrong fields.
     pub fn parse(text: &str) -> Result<Option<Self>, ErrorMessage> {
-        const TYPES: [&str; 10] = [
+        const TYPES: [&str; 11] = [
             "welcome",
             "channel",
             "channel.lost",
             "channel.closed",
             "queue.state",
+            "private.state",
             "event.list",
             "event.counts",
             "event.seat",
@@ -379,6 +460,7 @@ impl ServerMessage {
             "channel.lost" => Self::ChannelLost(body(text, &kind)?),
             "channel.closed" => Self::ChannelClosed(body(text, &kind)?),
             "queue.state" => Self::QueueState(body(text, &kind)?),
+            "private.state" => Self::PrivateState(body(text, &kind)?),
             "event.list" => Self::EventsListed(body(text, &kind)?),
             "event.counts" => Self::EventCounts(body(text, &kind)?),
             "event.seat" => Self::EventSeat(body(text, &kind)?),

@@ -61,6 +61,8 @@ pub struct AttachRequest {
     pub bot: bool,
     /// The player's rating, as the login said.
     pub rating: i32,
+    /// How uncertain it is, in rating points: 0 if nothing is known of that.
+    pub deviation: u32,
     /// How it comes.
     pub mode: Attach,
     /// The room to attach to; `None` at a matcher.
@@ -157,6 +159,7 @@ impl AttachRequest {
             name: attach.name,
             bot: attach.bot,
             rating: attach.rating,
+            deviation: attach.deviation,
             mode,
             room: (room != 0).then_some(RoomId(room)),
             watch: attach.watch.map(|watch| millis(watch.delay_ms)),
@@ -187,6 +190,7 @@ impl AttachRequest {
             name: self.name.clone(),
             bot: self.bot,
             rating: self.rating,
+            deviation: self.deviation,
             // Whoever does not know of watching is not to take it for an attach to a seat.
             room: if watch.is_some() { 0 } else { room },
             watch,

@@ -5,6 +5,7 @@
 //! | access | gateway (login), bots | gateway | who the player is |
 //! | resume | gateway | any gateway | which session goes on |
 //! | room | matcher | any gateway | which room a player has a seat in |
+//! | receipt | matcher | any matcher | which ticket a player waits on, and since when |
 //!
 //! The `aud` claim keeps one kind from being used as another.
 
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use protocol::id::{InstanceId, MatchId, NodeId, PlayerId, RoomId, SessionId};
+use protocol::id::{InstanceId, MatchId, NodeId, PlayerId, RoomId, SessionId, TicketId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,19 @@ pub struct RoomTicket {
     pub node: NodeId,
 }
 
+/// What a receipt of a ticket says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Who waits, alone.
+    pub player: PlayerId,
+    /// The ticket.
+    pub ticket: TicketId,
+    /// The mode that it waits for.
+    pub mode: String,
+    /// Since when, in microseconds since 1970 by the clock of tickets.
+    pub since: u64,
+}
+
 /// A kind of token.
 pub trait Claims: Serialize + DeserializeOwned {
     /// Its `aud` claim.
@@ -88,6 +102,10 @@ impl Claims for Resume {
 
 impl Claims for RoomTicket {
     const AUDIENCE: &'static str = "room";
+}
+
+impl Claims for Receipt {
+    const AUDIENCE: &'static str = "receipt";
 }
 
 /// Why a token is refused.

@@ -73,6 +73,7 @@ impl Client {
             name: format!("P{}", self.number),
             bot: false,
             rating: 1500,
+            deviation: 0,
             mode,
             room: Some(RoomId(room)),
             watch: None,

@@ -223,6 +223,7 @@ pub(crate) fn create(room: u64, seats: u64, settings: &str) -> pb::CreateRoom {
         bot: false,
         team: 0,
         rating: 1500,
+        role: String::new(),
     };
     pb::CreateRoom {
         room,

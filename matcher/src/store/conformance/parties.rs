@@ -3,12 +3,13 @@
 use protocol::id::TicketId;
 use protocol::time::Timestamp;
 
-use super::{Checked, checks, gather, member, mode, record, regions, ticket};
+use super::{Checked, attributes, checks, gather, member, mode, record, regions, roles, ticket};
 use crate::store::{Added, Disagreement, Gathered, Standing};
 use crate::ticket::{PartyCode, Ticket};
 
 checks![
     a_party_that_is_complete_waits_as_one_ticket,
+    a_party_is_of_one_version_with_the_same_attributes,
     a_party_goes_where_all_of_it_can_by_the_worst_latency,
     who_does_not_fit_in_is_told_about_what,
     who_stands_elsewhere_does_not_come,
@@ -38,7 +39,10 @@ async fn a_party_that_is_complete_waits_as_one_ticket(store: Checked<'_>) {
         mode: mode("race"),
         members: vec![member(301), member(302)],
         party: Some(PartyCode::new("abcd")),
+        private: None,
         regions: regions(&[]),
+        version: None,
+        attributes: attributes(&[]),
         enqueued_at: Timestamp(1302),
     };
     assert_eq!(*whole, wanted);
@@ -49,6 +53,57 @@ async fn a_party_that_is_complete_waits_as_one_ticket(store: Checked<'_>) {
         assert_eq!(store.found(player).await, Some((302, None)));
     }
     store.remove_all([301, 302]).await;
+}
+
+async fn a_party_is_of_one_version_with_the_same_attributes(store: Checked<'_>) {
+    let member = |player: u64, version: &str, input: &str| {
+        let mut gather = gather("traits", 2, player);
+        gather.version = version.parse().ok();
+        gather.attributes = attributes(&[("input", input)]);
+        gather.member.deviation = 90;
+        gather.member.roles = roles(&["tank"]);
+        gather
+    };
+    let first = store.gather(&member(391, "1.2", "pad")).await;
+    let Gathered::Gathering(gathering) = first else {
+        panic!("{first:?}");
+    };
+    assert_eq!(gathering.version, "1.2".parse().ok());
+    assert_eq!(gathering.attributes, attributes(&[("input", "pad")]));
+    assert_eq!(gathering.roles, roles(&["tank"]));
+    assert_eq!(store.standing(391).await, Standing::Gathering(gathering));
+    for (version, input, disagreement) in [
+        ("1.3", "pad", Disagreement::Version),
+        ("", "pad", Disagreement::Version),
+        ("1.2", "mouse", Disagreement::Attributes),
+    ] {
+        let other = store.gather(&member(392, version, input)).await;
+        assert_eq!(other, Gathered::Mismatch(disagreement));
+    }
+    let plain = store.gather(&gather("traits", 2, 392)).await;
+    assert_eq!(plain, Gathered::Mismatch(Disagreement::Version));
+    let Gathered::Complete(whole) = store.gather(&member(392, "1.2", "pad")).await else {
+        panic!("it is complete");
+    };
+    assert_eq!(whole.version, "1.2".parse().ok());
+    assert_eq!(whole.attributes, attributes(&[("input", "pad")]));
+    assert_eq!(whole.deviation(), 63, "of the mean of two");
+    // A store that has lost it gets it back, and what the party agrees on.
+    assert_eq!(store.remove(391).await, crate::store::Removed::Gone);
+    let again = store.gather(&member(391, "1.3", "pad")).await;
+    assert_eq!(again, Gathered::Mismatch(Disagreement::Version));
+    store.remove_all([392]).await;
+    let mut lost = Ticket::clone(&whole);
+    lost.id = TicketId(393);
+    assert_eq!(store.add(lost).await, crate::store::Added::Waiting);
+    store.remove_all([391]).await;
+    let other = store.gather(&member(394, "1.2", "mouse")).await;
+    assert_eq!(other, Gathered::Mismatch(Disagreement::Attributes));
+    let Gathered::Complete(whole) = store.gather(&member(394, "1.2", "pad")).await else {
+        panic!("it is complete");
+    };
+    assert_eq!(whole.members[0].player.0, 392);
+    store.remove_all([392, 394]).await;
 }
 
 async fn a_party_goes_where_all_of_it_can_by_the_worst_latency(store: Checked<'_>) {

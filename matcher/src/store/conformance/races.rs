@@ -45,6 +45,7 @@ async fn no_ticket_is_claimed_twice(store: Arc<dyn TicketStore>) {
                 let wanted = Wanted {
                     match_id: MatchId(number * 1000 + first),
                     tickets: vec![TicketId(first), TicketId(first + 1)],
+                    ask: None,
                 };
                 let granted = store.claim(&[wanted], &claimant, LONG).await;
                 if granted.expect("the store answers")[0] {

@@ -44,6 +44,10 @@ async fn tickets_come_out_as_they_went_in(store: Checked<'_>) {
     one.members[0].name = "\"Zoë\" \\ {}\u{1f3ce}".to_owned();
     one.members[1].rating = -3;
     one.members[1].bot = true;
+    one.members[0].deviation = 350;
+    one.members[0].roles = super::roles(&["tank", "healer"]);
+    one.version = Some("1.2.0-rc1+7".parse().expect("a good version"));
+    one.attributes = super::attributes(&[("input", "pad"), ("chat", "on")]);
     store.add(one.clone()).await;
     let waiting = super::waiting(store.0, &one.mode).await;
     assert_eq!(waiting.iter().map(|one| &**one).collect::<Vec<_>>(), [&one]);
@@ -79,10 +83,7 @@ async fn a_player_who_joins_again_keeps_the_place(store: Checked<'_>) {
 async fn a_ticket_is_kept_out_by_any_of_its_members(store: Checked<'_>) {
     let first = ticket(121, "race", &[2], 10);
     store.add(first.clone()).await;
-    let found = Standing::Ticket(Found {
-        ticket: first.into(),
-        claimed_by: None,
-    });
+    let found = Standing::Ticket(Found::waiting(first.into()));
     let party = store.add(ticket(122, "race", &[1, 2], 20)).await;
     assert_eq!(party, Added::Kept(found));
     assert!(store.is_nowhere(1).await, "half a ticket was added");

@@ -1,7 +1,7 @@
 -- Lets tickets wait. Each is added or not by itself.
 -- ARGV: matcher, grace (ms), limit, then of each ticket: name, JSON, mode, rating, players, party
--- code or '', how many arguments follow for it; of a party: regions (JSON), since, then of each
--- member: JSON, rating
+-- code or '', how many arguments follow for it; of a party: regions (JSON), since, version, attributes
+-- (JSON), either '' if there is none, then of each member: JSON, rating
 local by, grace, added = ARGV[1], tonumber(ARGV[2]), {}
 local free = tonumber(ARGV[3]) - redis.call('ZCARD', P .. 'seen')
 
@@ -11,9 +11,10 @@ local function found_party(code, ticket, mode, players, text, at)
     return
   end
   redis.call('HSET', party, 'mode', mode, 'size', #players, 't', ticket, 'o', text)
+  keep_traits(party, ARGV[at + 2], ARGV[at + 3])
   for index, player in ipairs(players) do
-    redis.call('HSET', party, 'j:' .. player, ARGV[at + index * 2], 'r:' .. player, ARGV[at],
-      's:' .. player, ARGV[at + 1], 'v:' .. player, ARGV[at + 1 + index * 2])
+    redis.call('HSET', party, 'j:' .. player, ARGV[at + 2 + index * 2], 'r:' .. player, ARGV[at],
+      's:' .. player, ARGV[at + 1], 'v:' .. player, ARGV[at + 3 + index * 2])
   end
 end
 
@@ -24,6 +25,10 @@ local function add(at)
     local standing = place_of(player)
     if standing[1] ~= 'nothing' then
       return standing
+    end
+    local out = cooling(player)
+    if out then
+      return out
     end
   end
   if redis.call('EXISTS', P .. 'gone:' .. ticket) == 1 then

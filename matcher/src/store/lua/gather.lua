@@ -1,6 +1,7 @@
 -- Members come to parties, one after another.
 -- ARGV: matcher, grace (ms), limit, then of each member: code, code (JSON), mode, size, player,
--- member (JSON), rating, regions (JSON), since, ticket, when its wait begins
+-- member (JSON), rating, regions (JSON), since, ticket, when its wait begins, version, attributes
+-- (JSON); either of these '' if there is none
 local by, grace, limit, gathered = ARGV[1], tonumber(ARGV[2]), ARGV[3], {}
 
 local function gather(a)
@@ -17,13 +18,21 @@ local function gather(a)
     end
     return {'kept', unpack(at)}
   end
-  local found = redis.call('HMGET', key, 'mode', 'size', 't', 'o')
+  local out = cooling(player)
+  if out then
+    return out
+  end
+  local found = redis.call('HMGET', key, 'mode', 'size', 't', 'o', 'w', 'a')
   local members = split(found[4])
   if found[1] then
     if found[1] ~= mode then
       return {'mismatch', 'mode'}
     elseif found[2] ~= size then
       return {'mismatch', 'size'}
+    elseif (found[5] or '') ~= a[12] then
+      return {'mismatch', 'version'}
+    elseif (found[6] or '') ~= a[13] then
+      return {'mismatch', 'attributes'}
     elseif found[3] or #members >= tonumber(size) then
       return {'mismatch', 'full'}
     end
@@ -60,6 +69,7 @@ local function gather(a)
   redis.call('HSET', key, 'mode', mode, 'size', size, 'o', table.concat(members, ' '),
     'j:' .. player, a[6], 'r:' .. player, a[8], 's:' .. player, a[9],
     'v:' .. player, a[7])
+  keep_traits(key, a[12], a[13])
   put(player, 'g:' .. code, by, grace)
   if not is_complete then
     return gathering(code, player)
@@ -76,12 +86,13 @@ local function gather(a)
   -- Written by hand: numbers must keep their digits.
   local json = '{"v":1,"id":"' .. ticket .. '","mode":"' .. mode .. '","members":['
     .. table.concat(jsons, ',') .. '],"party":' .. a[2] .. ',"regions":'
-    .. cjson.encode(common or {}) .. ',"enqueued_at":' .. a[11] .. '}'
+    .. cjson.encode(common or {}) .. (a[12] ~= '' and ',"version":"' .. a[12] .. '"' or '')
+    .. (a[13] ~= '' and ',"attributes":' .. a[13] or '') .. ',"enqueued_at":' .. a[11] .. '}'
   keep_ticket(ticket, json, mode, math.floor(sum / #members), table.concat(members, ' '), code)
   return {'complete', json}
 end
 
-for at = 4, #ARGV, 11 do
-  gathered[#gathered + 1] = gather({unpack(ARGV, at, at + 10)})
+for at = 4, #ARGV, 13 do
+  gathered[#gathered + 1] = gather({unpack(ARGV, at, at + 12)})
 end
 return gathered

@@ -5,7 +5,7 @@ local by, grace, standings = ARGV[1], tonumber(ARGV[2]), {}
 -- A place is kept for longer; not written anew for every look.
 local function see(player)
   local kind = place(player)
-  if kind ~= 't' and kind ~= 'g' then
+  if kind ~= 't' and kind ~= 'g' and kind ~= 'r' then
     return
   end
   local seen_until = tonumber(redis.call('ZSCORE', P .. 'seen', player) or 0)

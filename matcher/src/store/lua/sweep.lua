@@ -9,7 +9,7 @@ for _, player in ipairs(redis.call('ZRANGEBYSCORE', P .. 'seen', '-inf', NOW, 'L
   if kind == 't' and redis.call('HEXISTS', P .. 't:' .. name, 'c') == 1 then
     -- Its match decides first.
     redis.call('ZADD', P .. 'seen', NOW + 1000, player)
-  elseif kind == 't' or kind == 'g' then
+  elseif kind == 't' or kind == 'g' or kind == 'r' then
     if remove(player)[1] == 'gone' then
       removed = removed + 1
     end
@@ -17,4 +17,5 @@ for _, player in ipairs(redis.call('ZRANGEBYSCORE', P .. 'seen', '-inf', NOW, 'L
     redis.call('ZREM', P .. 'seen', player)
   end
 end
+redis.call('ZREMRANGEBYSCORE', P .. 'cool', '-inf', NOW)
 return {#claims, removed}

@@ -10,13 +10,15 @@ use tokio::time::Instant;
 use super::state::{Place, Spot, State};
 use crate::config::{ModeName, Region};
 use crate::store::{Disagreement, Gather, Gathered, Gathering, Sighting, Standing};
-use crate::ticket::{Member, PartyCode, Ticket};
+use crate::ticket::{Attributes, Member, PartyCode, Ticket, Version};
 
 /// A party: gathering, or complete and on its ticket.
 #[derive(Debug, Clone)]
 pub(super) struct Party {
     mode: ModeName,
     size: u8,
+    version: Option<Version>,
+    attributes: Attributes,
     /// In the order in which they came.
     gatherers: Vec<Gatherer>,
     /// Its ticket, once it is complete.
@@ -42,6 +44,8 @@ impl Party {
         Self {
             mode: ticket.mode.clone(),
             size: ticket.size(),
+            version: ticket.version.clone(),
+            attributes: ticket.attributes.clone(),
             gatherers: ticket.members.iter().map(gatherer).collect(),
             ticket: Some(ticket.id),
         }
@@ -51,6 +55,8 @@ impl Party {
         Self {
             mode: gather.mode.clone(),
             size: gather.size,
+            version: gather.version.clone(),
+            attributes: gather.attributes.clone(),
             gatherers: Vec::new(),
             ticket: None,
         }
@@ -63,6 +69,12 @@ impl Party {
         }
         if self.size != gather.size {
             return Some(Disagreement::Size);
+        }
+        if self.version != gather.version {
+            return Some(Disagreement::Version);
+        }
+        if self.attributes != gather.attributes {
+            return Some(Disagreement::Attributes);
         }
         let full = self.ticket.is_some() || self.gatherers.len() >= usize::from(self.size);
         full.then_some(Disagreement::Full)
@@ -86,6 +98,9 @@ impl State {
                 return Gathered::Complete(found.ticket); // likewise
             }
             standing => return Gathered::Kept(standing),
+        }
+        if let Some(left) = self.cooling(player, now) {
+            return Gathered::Cooling(left);
         }
         let mut party = self
             .parties
@@ -198,7 +213,10 @@ impl Party {
                 .map(|one| one.member.clone())
                 .collect(),
             party: Some(gather.code.clone()),
+            private: None,
             regions,
+            version: self.version.clone(),
+            attributes: self.attributes.clone(),
             enqueued_at: gather.enqueued_at,
         }
     }
@@ -210,6 +228,9 @@ impl Party {
             size: self.size,
             present: u8::try_from(self.gatherers.len()).unwrap_or(u8::MAX),
             regions: one.regions.clone(),
+            version: self.version.clone(),
+            attributes: self.attributes.clone(),
+            roles: one.member.roles.clone(),
             since: one.since,
         }
     }

@@ -7,12 +7,15 @@ use engine::Incarnation;
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
 use tokio::time::Instant;
 
+use super::accept::Refusals;
+use super::claims::Claim;
 use super::feed::Feed;
 use super::party::Party;
+use super::private::Private;
 use crate::config::ModeName;
 use crate::store::{
     Added, Change, EndedMatch, Ending, Found, MatchRecord, REMEMBERED, Removed, Restored, Sighting,
-    Standing, Swept, Wanted,
+    Standing, Swept,
 };
 use crate::ticket::{Age, PartyCode, Ticket};
 
@@ -24,12 +27,16 @@ pub(super) struct State {
     queues: BTreeMap<ModeName, BTreeMap<Age, Arc<Ticket>>>,
     /// What happened to them.
     feeds: BTreeMap<ModeName, Feed>,
-    claims: BTreeMap<MatchId, Claim>,
-    matches: BTreeMap<MatchId, Match>,
+    pub(super) claims: BTreeMap<MatchId, Claim>,
+    pub(super) matches: BTreeMap<MatchId, Match>,
     /// Each while somebody is in it: until its match, or until the last one leaves.
     pub(super) parties: BTreeMap<PartyCode, Party>,
+    /// Each while somebody is in it, or until its match.
+    pub(super) privates: BTreeMap<PartyCode, Private>,
     /// Of everyone who is somewhere.
     pub(super) places: BTreeMap<PlayerId, Place>,
+    /// Who declined matches of late.
+    pub(super) refusals: BTreeMap<PlayerId, Refusals>,
     /// Tickets that are gone, until they are forgotten.
     gone: BTreeMap<TicketId, Instant>,
     /// Rooms that ended, likewise.
@@ -45,7 +52,7 @@ pub(super) struct Place {
     /// Until when the place is kept. Of no meaning in a match.
     until: Instant,
     /// The player is on a claimed ticket and wants no seat of it.
-    left: bool,
+    pub(super) left: bool,
 }
 
 /// A place.
@@ -53,21 +60,14 @@ pub(super) struct Place {
 pub(super) enum Spot {
     Ticket(TicketId),
     Gathering(PartyCode),
+    Private(PartyCode),
     Match(MatchId),
 }
 
 #[derive(Debug, Clone)]
-struct Claim {
-    tickets: Vec<TicketId>,
-    #[expect(dead_code, reason = "for who looks at a store by a debugger")]
-    claimant: Incarnation,
-    ends_at: Instant,
-}
-
-#[derive(Debug, Clone)]
-struct Match {
-    record: Arc<MatchRecord>,
-    ends_at: Instant,
+pub(super) struct Match {
+    pub(super) record: Arc<MatchRecord>,
+    pub(super) ends_at: Instant,
 }
 
 impl Place {
@@ -102,6 +102,10 @@ impl State {
         if let Some(standing) = elsewhere {
             return Some(Added::Kept(standing));
         }
+        let mut members = ticket.members.iter();
+        if let Some(left) = members.find_map(|member| self.cooling(member.player, now)) {
+            return Some(Added::Cooling(left));
+        }
         let until = self.gone.get(&ticket.id)?;
         (*until > now).then_some(Added::Gone)
     }
@@ -120,11 +124,8 @@ impl State {
     }
 
     pub(super) fn enqueue(&mut self, ticket: &Arc<Ticket>) {
-        let found = Found {
-            ticket: Arc::clone(ticket),
-            claimed_by: None,
-        };
-        self.tickets.insert(ticket.id, found);
+        self.tickets
+            .insert(ticket.id, Found::waiting(Arc::clone(ticket)));
         self.queues
             .entry(ticket.mode.clone())
             .or_default()
@@ -132,7 +133,7 @@ impl State {
         self.feed_of(&ticket.mode).tell(Change::Waits(ticket.id));
     }
 
-    fn dequeue(&mut self, ticket: &Ticket) {
+    pub(super) fn dequeue(&mut self, ticket: &Ticket) {
         let Some(queue) = self.queues.get_mut(&ticket.mode) else {
             return;
         };
@@ -176,6 +177,7 @@ impl State {
         match place.spot.clone() {
             Spot::Match(_) => return Removed::Unknown,
             Spot::Gathering(code) => self.leave_party(&code, player),
+            Spot::Private(code) => self.leave_private(&code, player),
             Spot::Ticket(id) => {
                 let Some(found) = self.tickets.get(&id) else {
                     return Removed::Unknown;
@@ -193,7 +195,7 @@ impl State {
     }
 
     /// A ticket cannot stay without `leavers`: it is gone, and the others gather again.
-    fn take_apart(&mut self, ticket: &Arc<Ticket>, leavers: &[PlayerId], now: Instant) {
+    pub(super) fn take_apart(&mut self, ticket: &Arc<Ticket>, leavers: &[PlayerId], now: Instant) {
         self.drop_ticket(ticket, now);
         for member in &ticket.members {
             let player = member.player;
@@ -210,129 +212,10 @@ impl State {
         }
     }
 
-    fn drop_ticket(&mut self, ticket: &Ticket, now: Instant) {
+    pub(super) fn drop_ticket(&mut self, ticket: &Ticket, now: Instant) {
         self.dequeue(ticket);
         self.tickets.remove(&ticket.id);
         self.gone.insert(ticket.id, now + REMEMBERED);
-    }
-
-    pub(super) fn claim(
-        &mut self,
-        wanted: &Wanted,
-        claimant: &Incarnation,
-        ends_at: Instant,
-    ) -> bool {
-        if let Some(claim) = self.claims.get_mut(&wanted.match_id) {
-            claim.ends_at = ends_at;
-            return claim.tickets == wanted.tickets; // asked twice
-        }
-        let mut tickets = wanted.tickets.clone();
-        tickets.sort_unstable();
-        tickets.dedup();
-        let free = |id| {
-            self.tickets
-                .get(id)
-                .is_some_and(|found| found.claimed_by.is_none())
-        };
-        if tickets.len() != wanted.tickets.len() || !tickets.iter().all(free) {
-            return false;
-        }
-        for id in &tickets {
-            if let Some(found) = self.tickets.get_mut(id) {
-                found.claimed_by = Some(wanted.match_id);
-                let ticket = Arc::clone(&found.ticket);
-                self.dequeue(&ticket);
-            }
-        }
-        let claim = Claim {
-            tickets: wanted.tickets.clone(),
-            claimant: claimant.clone(),
-            ends_at,
-        };
-        self.claims.insert(wanted.match_id, claim);
-        true
-    }
-
-    pub(super) fn renew(&mut self, matches: &[MatchId], ends_at: Instant) {
-        for match_id in matches {
-            if let Some(claim) = self.claims.get_mut(match_id) {
-                claim.ends_at = ends_at;
-            }
-        }
-    }
-
-    /// Ends a claim. Gives the tickets that it held.
-    fn unclaim(&mut self, match_id: MatchId) -> Vec<Arc<Ticket>> {
-        let claim = self.claims.remove(&match_id);
-        let ids = claim.map(|claim| claim.tickets).unwrap_or_default();
-        ids.iter()
-            .filter_map(|id| self.tickets.get(id))
-            .filter(|found| found.claimed_by == Some(match_id))
-            .map(|found| Arc::clone(&found.ticket))
-            .collect()
-    }
-
-    pub(super) fn settle(&mut self, record: &MatchRecord, ends_at: Instant, now: Instant) -> bool {
-        if let Some(held) = self.matches.get(&record.id) {
-            return held.record.room == record.room; // asked twice
-        }
-        let claims_all = self
-            .claims
-            .get(&record.id)
-            .is_some_and(|claim| claim.tickets == record.tickets);
-        if !claims_all || self.ending_of(record.room, now).is_some() {
-            return false;
-        }
-        for ticket in self.unclaim(record.id) {
-            self.seat(&ticket, record.id, now);
-        }
-        self.keep_match(record, ends_at);
-        true
-    }
-
-    /// A ticket goes up in a match, with those on it who have not left.
-    fn seat(&mut self, ticket: &Arc<Ticket>, match_id: MatchId, now: Instant) {
-        self.drop_ticket(ticket, now);
-        if let Some(code) = &ticket.party {
-            self.disband(code, ticket.id);
-        }
-        for member in &ticket.members {
-            let Some(place) = self.places.get_mut(&member.player) else {
-                continue;
-            };
-            if place.spot != Spot::Ticket(ticket.id) {
-                continue;
-            }
-            if place.left {
-                self.places.remove(&member.player);
-            } else {
-                place.spot = Spot::Match(match_id);
-            }
-        }
-    }
-
-    fn keep_match(&mut self, record: &MatchRecord, ends_at: Instant) {
-        let held = Match {
-            record: Arc::new(record.clone()),
-            ends_at,
-        };
-        self.matches.insert(record.id, held);
-    }
-
-    pub(super) fn give_back(&mut self, match_id: MatchId, now: Instant) {
-        for ticket in self.unclaim(match_id) {
-            let leavers: Vec<PlayerId> = ticket
-                .members
-                .iter()
-                .map(|member| member.player)
-                .filter(|player| self.places.get(player).is_none_or(|place| place.left))
-                .collect();
-            if leavers.is_empty() {
-                self.enqueue(&ticket);
-            } else {
-                self.take_apart(&ticket, &leavers, now);
-            }
-        }
     }
 
     pub(super) fn restore(
@@ -417,8 +300,13 @@ impl State {
             return Standing::Nothing;
         };
         let standing = match &place.spot {
-            Spot::Ticket(id) => self.tickets.get(id).cloned().map(Standing::Ticket),
+            Spot::Ticket(id) => self.tickets.get(id).cloned().map(|mut found| {
+                let asks = found.claimed_by.and_then(|by| self.claim_asks(by));
+                found.asking = asks.map(|asks| asks.of(player, now));
+                Standing::Ticket(found)
+            }),
             Spot::Gathering(code) => self.gathering(code, player).map(Standing::Gathering),
+            Spot::Private(code) => self.private_room(code).map(Standing::Private),
             Spot::Match(id) => self.running(*id, now).map(Standing::Match),
         };
         standing.unwrap_or(Standing::Nothing)
@@ -429,7 +317,7 @@ impl State {
         (held.ends_at > now).then(|| Arc::clone(&held.record))
     }
 
-    fn ending_of(&self, room: RoomId, now: Instant) -> Option<Ending> {
+    pub(super) fn ending_of(&self, room: RoomId, now: Instant) -> Option<Ending> {
         let (ending, until) = self.ended.get(&room)?;
         (*until > now).then_some(*ending)
     }
@@ -461,6 +349,7 @@ impl State {
         for player in &unseen {
             self.remove(*player, None, now);
         }
+        self.sweep_refusals(now);
         self.gone.retain(|_, until| *until > now);
         self.ended.retain(|_, (_, until)| *until > now);
         self.sweep_matches(now);

@@ -26,6 +26,11 @@ scripts! {
     FIND = "find.lua";
     FEED_END = "feed_end.lua";
     CLAIM = "claim.lua";
+    ENTER_PRIVATE = "enter_private.lua";
+    CHANGE_PRIVATE = "change_private.lua";
+    START_PRIVATE = "start_private.lua";
+    ANSWER = "answer.lua";
+    ACCEPTANCE = "acceptance.lua";
     RENEW = "renew.lua";
     SETTLE = "settle.lua";
     GIVE_BACK = "give_back.lua";

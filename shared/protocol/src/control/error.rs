@@ -76,6 +76,18 @@ pub enum ErrorCode {
     RateLimited,
     /// The matcher has no such mode.
     ModeUnknown,
+    /// The match was not proposed to the player, or not any more.
+    MatchUnknown,
+    /// The player did not accept a match; `retry_after_ms` says when they may queue again.
+    CoolingDown,
+    /// There is no private room of that code, or the player was sent away from it, or is in none.
+    PrivateUnknown,
+    /// The private room has no place left.
+    PrivateFull,
+    /// Only who leads a private room does that.
+    NotLeader,
+    /// A private room cannot begin: somebody is not ready, or they are too few or too many.
+    NotReady,
     /// The player is in a match; leave it first.
     AlreadyInMatch,
     /// The party is full, or its members disagree about it.

@@ -46,6 +46,9 @@ impl Session {
                     self.events.push_back(SessionEvent::EventCounts(counts));
                 }
             }
+            ServerMessage::PrivateState(room) => {
+                self.events.push_back(SessionEvent::Private(room));
+            }
             ServerMessage::EventSeat(seat) => self.events.push_back(SessionEvent::EventSeat(seat)),
             // The close that follows says when; a room is not left before it has to be.
             ServerMessage::GoAway(goaway) => self.events.push_back(SessionEvent::GoAway(goaway)),

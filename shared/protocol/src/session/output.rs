@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::close::CloseCode;
 use crate::control::{
     ChannelAttached, ChannelClosed, ChannelLost, ErrorMessage, EventCounts, EventSeat,
-    EventsListed, GoAway, QueueState, Welcome,
+    EventsListed, GoAway, PrivateState, QueueState, Welcome,
 };
 use crate::frame::{Event, Snapshot};
 use crate::input::InputRange;
@@ -46,6 +46,8 @@ pub enum SessionEvent {
     EventsListed(EventsListed),
     /// How many seats of an event are free; never older than what was told before.
     EventCounts(EventCounts),
+    /// How the private room stands that the player is in.
+    Private(PrivateState),
     /// How the player stands in an event.
     EventSeat(EventSeat),
     /// The connection was lost; the session goes on by itself.

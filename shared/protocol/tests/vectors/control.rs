@@ -20,7 +20,45 @@ const CLIENT: &[(&str, &str)] = &[
         "queue with regions and a party",
         r#"{"t":"queue.join","mode":"race","regions":{"eu":20,"us":110},"party":{"code":"wombat","size":3}}"#,
     ),
+    (
+        "queue with a version and attributes",
+        r#"{"t":"queue.join","mode":"race","version":"1.4.2","attributes":{"input":"pad"}}"#,
+    ),
+    (
+        "queue with roles",
+        r#"{"t":"queue.join","mode":"raid","roles":["healer","tank"]}"#,
+    ),
+    (
+        "queue with a receipt",
+        r#"{"t":"queue.join","mode":"race","receipt":"jjj.kkk.lll"}"#,
+    ),
     ("leave the queue", r#"{"t":"queue.leave"}"#),
+    (
+        "accept a match",
+        r#"{"t":"match.accept","match":"mt_00000000000000bb"}"#,
+    ),
+    (
+        "decline a match",
+        r#"{"t":"match.decline","match":"mt_00000000000000bb"}"#,
+    ),
+    (
+        "open a private room",
+        r#"{"t":"private.open","mode":"race"}"#,
+    ),
+    (
+        "enter a private room",
+        r#"{"t":"private.join","code":"K7WM2QXP"}"#,
+    ),
+    (
+        "be ready in a private room",
+        r#"{"t":"private.ready","ready":true}"#,
+    ),
+    (
+        "send somebody away",
+        r#"{"t":"private.kick","player":"pl_00000000000000aa"}"#,
+    ),
+    ("begin a private match", r#"{"t":"private.start"}"#),
+    ("leave a private room", r#"{"t":"private.leave"}"#),
     (
         "enter a room",
         r#" {"ticket":"ggg.hhh.iii","t":"room.join"} "#,
@@ -143,6 +181,14 @@ const SERVER: &[(&str, &str)] = &[
     (
         "queue state",
         r#"{"t":"queue.state","mode":"race","waiting_ms":1500,"size":4,"estimate_ms":6000}"#,
+    ),
+    (
+        "queue state with a receipt",
+        r#"{"t":"queue.state","mode":"race","waiting_ms":2500,"size":4,"receipt":"jjj.kkk.lll"}"#,
+    ),
+    (
+        "private room",
+        r#"{"t":"private.state","code":"K7WM2QXP","mode":"race","most":8,"members":[{"player":"pl_00000000000000aa","name":"Ada","ready":false}]}"#,
     ),
     (
         "queue state of a party",
