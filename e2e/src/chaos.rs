@@ -9,14 +9,22 @@ mod conductor;
 mod fault;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use engine::seats::MAX_BOOKINGS;
+use engine::{Booking, EngineError, NodeKind, SeatLedger};
+use protocol::id::SeatNumber;
+use tokio::time::{Instant, sleep};
+
 use crate::crowd::{Crowd, CrowdPlan};
-use crate::fleet::{Fleet, FleetOptions, NodeRef};
-use crate::history::{Run, Stored, Violation, check};
+use crate::database::Database;
+use crate::fleet::{EVENT, Fleet, FleetOptions, NodeRef};
+use crate::history::{Run, Seats, SeatsTold, Stored, Violation, check};
 use crate::proxy::Proxy;
 use crate::store::{Store, StoreKind};
+use crate::takers::{Takers, TakersPlan};
 use conductor::Conductor;
 
 pub use fault::{Fault, Network, StoreFault, draw};
@@ -28,6 +36,15 @@ const FIRST: Duration = Duration::from_secs(120);
 /// Longest from the last fault to the end of all races.
 const LAST: Duration = Duration::from_secs(180);
 
+/// Time from one who wants a seat to the next.
+const TAKER: Duration = Duration::from_millis(400);
+
+/// Longest until every matcher has heard of the last seat.
+const HEARD: Duration = Duration::from_secs(20);
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct ChaosOptions {
@@ -37,6 +54,9 @@ pub struct ChaosOptions {
     pub players: u64,
     /// Which Redis.
     pub store: StoreKind,
+    /// What lasts is in a Postgres, and an event sells so many seats there to half as many players
+    /// more; none: there is no Postgres.
+    pub seats: Option<u32>,
     /// Whether players come through proxies, which [`Fault::Cut`] needs.
     pub proxies: bool,
     /// What is done, in order.
@@ -55,8 +75,18 @@ pub async fn run(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, String> {
     let store = tokio::task::block_in_place(|| Store::start(options.store));
-    let engine = store.engine().await.map_err(|error| error.to_string())?;
-    let fleet = FleetOptions::new(store.config_text());
+    let mut engine = store.engine().await.map_err(|error| error.to_string())?;
+    let mut fleet = FleetOptions::new(store.config_text());
+    let mut database = None;
+    if options.seats.is_some() {
+        let started = tokio::task::block_in_place(|| Database::start(folder));
+        let started = started.map_err(|error| error.to_string())?;
+        let under = started.under(engine).await;
+        engine = under.map_err(|error| error.to_string())?;
+        fleet.postgres = Some(started.config_text());
+        fleet.seats = options.seats;
+        database = Some(started);
+    }
     let fleet = tokio::task::block_in_place(|| Fleet::start(binary, folder, fleet));
     let fleet = fleet.map_err(|error| error.to_string())?;
     let mut proxies = Vec::new();
@@ -70,6 +100,15 @@ pub async fn run(
         true => proxies.iter().map(|proxy| proxy.address().into()).collect(),
         false => fleet.targets(),
     };
+    let takers = options.seats.map(|seats| {
+        Takers::start(&TakersPlan {
+            targets: targets.clone(),
+            event: EVENT.to_owned(),
+            takers: u64::from(seats) * 3 / 2,
+            every: TAKER,
+            seed: options.seed,
+        })
+    });
     let crowd = Crowd::start(&CrowdPlan {
         targets,
         mode: "race".to_owned(),
@@ -77,7 +116,7 @@ pub async fn run(
         races: None,
         seed: options.seed,
     });
-    let mut conductor = Conductor::new(fleet, store, proxies);
+    let mut conductor = Conductor::new(fleet, store, database, proxies);
     let mut violations = Vec::new();
     if let Err(error) = crowd.until_racing(FIRST).await {
         violations.push(stuck(error.to_string()));
@@ -86,8 +125,15 @@ pub async fn run(
     }
     tell("no more faults: the last races");
     let (ended, histories) = crowd.finish(LAST).await;
+    let mut seats = None;
+    if let (Some(takers), Some(ledger)) = (takers, &engine.seats) {
+        let told = takers.finish(LAST).await;
+        let sold = sold(conductor.fleet(), &**ledger, told).await;
+        seats = Some(sold.map_err(|error| error.to_string())?);
+    }
     let mut run = Run {
         strikes: conductor.strikes().to_vec(),
+        seats,
         ..Run::new(ended)
     };
     match Stored::of(&engine, &histories).await {
@@ -99,6 +145,55 @@ pub async fn run(
     let written = report.write(folder, &histories);
     written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
     Ok(report)
+}
+
+/// The event as everyone has it, as soon as the matchers have heard of the last seat.
+async fn sold(
+    fleet: &Fleet,
+    ledger: &dyn SeatLedger,
+    told: SeatsTold,
+) -> Result<Seats, EngineError> {
+    let deadline = Instant::now() + HEARD;
+    loop {
+        let mut booked: Vec<Booking> = Vec::new();
+        loop {
+            let after = booked.last().map_or(SeatNumber(0), |last| last.seat);
+            let page = ledger.booked(EVENT, after, MAX_BOOKINGS).await?;
+            if page.is_empty() {
+                break;
+            }
+            booked.extend(page);
+        }
+        let confirmed = u32::try_from(booked.len()).unwrap_or(u32::MAX);
+        let counts = tokio::task::block_in_place(|| counts(fleet));
+        let agree = counts.values().all(|(sold, _)| *sold == confirmed);
+        if agree || Instant::now() >= deadline {
+            return Ok(Seats {
+                seats: fleet.options().seats.unwrap_or_default(),
+                told,
+                ledger: booked,
+                counts,
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// How many seats each matcher says are confirmed and free.
+fn counts(fleet: &Fleet) -> BTreeMap<String, (u32, u32)> {
+    let matchers = fleet.names().into_iter();
+    let matchers = matchers.filter(|node| node.kind == NodeKind::Matcher);
+    matchers
+        .filter_map(|node| {
+            let metrics = fleet.metrics(node)?;
+            let of = |name: &str| {
+                let line = metrics.lines().find(|line| line.starts_with(name))?;
+                line.rsplit(' ').next()?.parse().ok()
+            };
+            let counts = (of("matcher_seats_confirmed")?, of("matcher_seats_free")?);
+            Some((node.to_string(), counts))
+        })
+        .collect()
 }
 
 /// Does all faults in turn, each when everyone is well after the one before; stops at the first

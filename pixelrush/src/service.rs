@@ -353,16 +353,18 @@ pub(crate) async fn gateway(host: &Host, admin: Admin) -> Result<Running, Failur
 pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failure> {
     let settings = host.settings();
     let secrets = Secrets::read(&settings)?;
-    let engine = host.shared_engine().await?;
+    let (engine, admin) = host.lasting(host.engine().await?, admin).await?;
+    // Without a database, seats of events are in a folder, which nobody but a matcher needs.
+    let engine = match &settings.engine.data_dir {
+        Some(data_dir) if engine.seats.is_none() => engine.with_seats_in(data_dir)?,
+        _ => engine,
+    };
     let listener = listen(settings.matcher.listen)?;
     announce("matcher", &listener)?;
     let generation = generation();
     let mut tasks = Vec::new();
-    let stores = match engine
-        .as_ref()
-        .and_then(|engine| Some((engine, engine.redis.clone()?)))
-    {
-        Some((engine, redis)) => {
+    let stores = match engine.redis.clone() {
+        Some(redis) => {
             let advertised = settings.matcher.advertise.as_deref();
             let record = NodeRecord {
                 node: settings.matcher.node.clone(),
@@ -374,19 +376,14 @@ pub(crate) async fn matcher(host: &Host, admin: Admin) -> Result<Running, Failur
                 simulation: String::new(),
                 region: String::new(),
             };
-            host.show_engine(engine, Without::Useless);
-            tasks.push(host.keep_lease(engine, record));
-            // Only a matcher has seats, so only a matcher needs the folder.
-            let engine = match &settings.engine.data_dir {
-                Some(data_dir) => engine.clone().with_seats_in(data_dir)?,
-                None => engine.clone(),
-            };
+            host.show_engine(&engine, Without::Useless);
+            tasks.push(host.keep_lease(&engine, record));
             MatcherStores::shared(&engine, redis, &host.names, settings.matcher.players)
         }
         None => {
             let nodes = settings.matcher.nodes.iter();
             let nodes = nodes.map(|node| SyncdNode::of(node, &host.names));
-            MatcherStores::alone(&host.embedded()?, nodes.collect(), settings.matcher.players)
+            MatcherStores::alone(&engine, nodes.collect(), settings.matcher.players)
         }
     };
     let incoming = Incoming::Tcp(listener);

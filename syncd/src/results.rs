@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::faults;
 use crate::host::Host;
 use crate::meters;
 use crate::room::EndReason;
@@ -103,7 +104,9 @@ impl Recorder {
             reason = ending.reason.as_str(),
             "room ended"
         );
+        faults::BEFORE_END.pass();
         self.host.tell_ended(ending);
+        faults::AFTER_END.pass();
     }
 
     /// The process ends, and the store did not take the result.
@@ -132,7 +135,9 @@ async fn record(results: &dyn Results, slots: &Semaphore, ending: &Ending) {
     loop {
         // Held for one attempt: those that fail leave the way to the others.
         let slot = slots.acquire().await;
+        faults::BEFORE_RECORD.pass();
         let answer = timeout(ATTEMPT, results.record(result)).await;
+        faults::AFTER_RECORD.pass();
         drop(slot);
         let error = match answer {
             Ok(Ok(Recorded::New)) => return meters::result("recorded"),

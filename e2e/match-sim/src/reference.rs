@@ -20,14 +20,16 @@
 
 mod cut;
 mod exchange;
+mod in_time;
 
 use protocol::time::Timestamp;
 use serde::Serialize;
 
 use crate::percentile::percentile;
-use crate::trace::Trace;
+use crate::trace::{Outcome, Trace};
 use cut::cut;
 use exchange::{exchange_all, spread_of, wait_of};
+use in_time::exchange_in_time;
 
 /// What hindsight could have made of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -87,6 +89,26 @@ pub fn at_wait(trace: &Trace, size: usize, wait_p50_s: f64) -> Option<Reference>
     found.min_by(|one, other| one.spread.total_cmp(&other.spread))
 }
 
+/// The mean spread if every match had begun when it did and chosen best among those who had come,
+/// knowing which of them would be needed later; `None` if nothing was matched. What is between this
+/// and [`at_wait`] comes of waiting for those who are known to come.
+pub fn in_time(trace: &Trace, size: usize) -> Option<f64> {
+    let mut spread = 0.0;
+    let mut lanes = vec![Vec::new(); trace.regions.len() + 1];
+    for (formed, players) in trace.matches.iter().zip(each(trace, size)) {
+        lanes[formed.region.unwrap_or(trace.regions.len())].push((formed.at, players));
+    }
+    for lane in &mut lanes {
+        exchange_in_time(lane);
+        spread += lane
+            .iter()
+            .map(|(_, one)| f64::from(spread_of(one)))
+            .sum::<f64>();
+    }
+    let matches = trace.matches.len();
+    (matches > 0).then(|| spread / matches as f64)
+}
+
 /// The greatest value, within bounds and by factors, for which something holds; gives what it came
 /// to.
 fn search<T>(
@@ -107,9 +129,18 @@ fn search<T>(
 
 /// The matches as they were, by region.
 fn real(trace: &Trace, size: usize) -> Vec<Lane> {
+    let mut lanes = vec![Vec::new(); trace.regions.len() + 1];
+    for (formed, players) in trace.matches.iter().zip(each(trace, size)) {
+        lanes[formed.region.unwrap_or(trace.regions.len())].push(players);
+    }
+    lanes
+}
+
+/// The players of each match.
+fn each(trace: &Trace, size: usize) -> Vec<Vec<One>> {
     let mut matches: Vec<Vec<One>> = vec![Vec::with_capacity(size); trace.matches.len()];
     for wish in &trace.tickets {
-        if let crate::trace::Outcome::Matched { place, .. } = wish.outcome {
+        if let Outcome::Matched { place, .. } = wish.outcome {
             let one = One {
                 came: wish.came,
                 rating: wish.rating,
@@ -117,11 +148,7 @@ fn real(trace: &Trace, size: usize) -> Vec<Lane> {
             matches[place].extend(std::iter::repeat_n(one, usize::from(wish.size)));
         }
     }
-    let mut lanes = vec![Vec::new(); trace.regions.len() + 1];
-    for (formed, players) in trace.matches.iter().zip(matches) {
-        lanes[formed.region.unwrap_or(trace.regions.len())].push(players);
-    }
-    lanes
+    matches
 }
 
 /// The players of matches, as they came.

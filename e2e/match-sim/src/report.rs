@@ -80,6 +80,11 @@ impl Report {
         );
         if let Some(comparison) = &self.comparison {
             text += &format!("full    {}\n", compared(comparison));
+            if let Some(in_time) = comparison.in_time {
+                text += &format!(
+                    "        {in_time:.0} with the same moments and the best of those who had come\n"
+                );
+            }
         }
         for point in &self.sweep {
             let window = point.window;

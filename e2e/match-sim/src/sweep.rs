@@ -58,6 +58,9 @@ pub struct Comparison {
     pub reference: Option<Reference>,
     /// Spread over the reference's.
     pub ratio: Option<f64>,
+    /// Mean spread if each match had begun when it did with the best of those who had come; only of
+    /// the mode's own window.
+    pub in_time: Option<f64>,
 }
 
 /// Tries each setting of the scenario's sweep, on all cores.
@@ -115,7 +118,11 @@ pub fn run(scenario: &Scenario, mode: &Mode) -> Result<Vec<Point>, ModeError> {
 /// [`ModeError`] if the mode cannot be without bots.
 pub fn own(scenario: &Scenario, mode: &Mode) -> Result<Comparison, ModeError> {
     let full = full_matches(mode)?;
-    Ok(compare(&world::run(&part(scenario), &full), &full))
+    let trace = world::run(&part(scenario), &full);
+    Ok(Comparison {
+        in_time: reference::in_time(&trace, usize::from(full.players.max)),
+        ..compare(&trace, &full)
+    })
 }
 
 fn part(scenario: &Scenario) -> Scenario {
@@ -172,5 +179,6 @@ fn compare(trace: &Trace, mode: &Mode) -> Comparison {
         spread,
         reference,
         ratio: reference.map(|reference| spread / reference.spread),
+        in_time: None,
     }
 }

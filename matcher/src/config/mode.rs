@@ -279,8 +279,8 @@ impl Default for ModeOptions {
             teams: 1,
             players: PlayerRange { min: 2, max: 8 },
             window: RatingWindow {
-                start: 150,
-                widen_per_second: 75,
+                start: 200,
+                widen_per_second: 25,
                 cap: 1000,
             },
             region: RegionRule {
@@ -336,6 +336,11 @@ pub(super) fn defaults() -> BTreeMap<ModeName, Mode> {
     };
     let team = ModeOptions {
         teams: 2,
+        window: RatingWindow {
+            start: 250,
+            widen_per_second: 15,
+            cap: 1000,
+        },
         bots_after: Duration::from_secs(5),
         ..ModeOptions::default()
     };

@@ -140,6 +140,7 @@ impl Engine {
         let pool = postgres::open(config).await?;
         Ok(Self {
             results: Arc::new(postgres::PostgresResults::new(pool.clone())),
+            seats: Some(Arc::new(postgres::PostgresSeats::new(pool.clone()))),
             postgres: Some(pool),
             ..self
         })

@@ -2,11 +2,14 @@
 //!
 //! - [`open`]: a pool whose schema is up to date
 //! - [`PostgresResults`]: how matches ended
+//! - [`PostgresSeats`]: who has which seat of an event
 //!
 //! Every statement works through pgbouncer in transaction mode ([`chassis::postgres`]).
 
 mod results;
+mod row;
 mod schema;
+mod seats;
 
 use std::panic::Location;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use chassis::postgres::{InvalidPostgres, Parameter, Pool, PoolError, PostgresCon
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use results::PostgresResults;
+pub use seats::PostgresSeats;
 
 use crate::EngineError;
 

@@ -5,6 +5,9 @@ use crate::plot::{Axis, Plot, Series, Style};
 use crate::report::Report;
 use crate::sweep::Point;
 
+/// Colours of lines; 5 and 6 are hindsight's and the mode's own.
+const LINES: [usize; 6] = [0, 1, 2, 3, 4, 7];
+
 /// All drawings, in the order of the page.
 pub(super) fn all(report: &Report) -> Vec<Plot> {
     let mut plots = Vec::new();
@@ -51,14 +54,11 @@ fn trade_off(report: &Report) -> Plot {
 
 /// Wait against spread with the mode's rules.
 fn rules(report: &Report) -> Plot {
-    let mut series = by_start(report, |point| (point.ruled.wait_p95_s, point.ruled.spread));
-    for one in &mut series {
-        one.style = Style::LineAndDots;
-    }
+    let series = by_start(report, |point| (point.ruled.wait_p50_s, point.ruled.spread));
     Plot {
         title: "Wait against spread: as the mode plays".to_owned(),
         note: "The same settings with the mode's rules for bots and short matches.".to_owned(),
-        x: Axis::Numbers("p95 wait, s"),
+        x: Axis::Numbers("median wait, s"),
         y: "mean spread of ratings",
         series,
     }
@@ -81,7 +81,7 @@ fn by_start(report: &Report, place: impl Fn(&Point) -> (f64, f64)) -> Vec<Series
         });
         Series {
             notes: notes.collect(),
-            ..Series::new(format!("start {start}"), Style::LineAndDots, at % 5, places)
+            ..Series::new(format!("start {start}"), Style::LineAndDots, LINES[at % LINES.len()], places)
         }
     });
     lines.collect()

@@ -19,10 +19,16 @@ struct Step {
     oldest: i64,
 }
 
-const STEPS: [Step; 1] = [Step {
-    sql: include_str!("0001-results.sql"),
-    oldest: 1,
-}];
+const STEPS: [Step; 2] = [
+    Step {
+        sql: include_str!("0001-results.sql"),
+        oldest: 1,
+    },
+    Step {
+        sql: include_str!("0003-seats.sql"),
+        oldest: 1,
+    },
+];
 
 /// Longest that the steps take, and that the node that takes them is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
