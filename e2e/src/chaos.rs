@@ -6,25 +6,21 @@
 //! - [`Report`]: what came of it
 
 mod conductor;
+mod event;
 mod fault;
 mod report;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use engine::seats::MAX_BOOKINGS;
-use engine::{Booking, EngineError, NodeKind, SeatLedger};
-use protocol::id::SeatNumber;
-use tokio::time::{Instant, sleep};
+use client::address::Address;
 
 use crate::crowd::{Crowd, CrowdPlan};
 use crate::database::Database;
-use crate::fleet::{EVENT, Fleet, FleetOptions, NodeRef};
-use crate::history::{Run, Seats, SeatsTold, Stored, Violation, check};
+use crate::fleet::{Fleet, FleetOptions, NodeRef};
+use crate::history::{Run, Stored, Violation, check};
 use crate::proxy::Proxy;
 use crate::store::{Store, StoreKind};
-use crate::takers::{Takers, TakersPlan};
 use conductor::Conductor;
 
 pub use fault::{Fault, Network, StoreFault, draw};
@@ -35,15 +31,6 @@ const FIRST: Duration = Duration::from_secs(120);
 
 /// Longest from the last fault to the end of all races.
 const LAST: Duration = Duration::from_secs(180);
-
-/// Time from one who wants a seat to the next.
-const TAKER: Duration = Duration::from_millis(400);
-
-/// Longest until every matcher has heard of the last seat.
-const HEARD: Duration = Duration::from_secs(20);
-
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -96,19 +83,11 @@ pub async fn run(
             proxies.push(proxy.map_err(|error| error.to_string())?);
         }
     }
-    let targets = match options.proxies {
+    let targets: Vec<Address> = match options.proxies {
         true => proxies.iter().map(|proxy| proxy.address().into()).collect(),
         false => fleet.targets(),
     };
-    let takers = options.seats.map(|seats| {
-        Takers::start(&TakersPlan {
-            targets: targets.clone(),
-            event: EVENT.to_owned(),
-            takers: u64::from(seats) * 3 / 2,
-            every: TAKER,
-            seed: options.seed,
-        })
-    });
+    let takers = event::takers(options, &targets);
     let crowd = Crowd::start(&CrowdPlan {
         targets,
         mode: "race".to_owned(),
@@ -125,12 +104,8 @@ pub async fn run(
     }
     tell("no more faults: the last races");
     let (ended, histories) = crowd.finish(LAST).await;
-    let mut seats = None;
-    if let (Some(takers), Some(ledger)) = (takers, &engine.seats) {
-        let told = takers.finish(LAST).await;
-        let sold = sold(conductor.fleet(), &**ledger, told).await;
-        seats = Some(sold.map_err(|error| error.to_string())?);
-    }
+    let seats = event::finish(takers, conductor.fleet(), &engine).await;
+    let seats = seats.map_err(|error| error.to_string())?;
     let mut run = Run {
         strikes: conductor.strikes().to_vec(),
         seats,
@@ -145,55 +120,6 @@ pub async fn run(
     let written = report.write(folder, &histories);
     written.map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
     Ok(report)
-}
-
-/// The event as everyone has it, as soon as the matchers have heard of the last seat.
-async fn sold(
-    fleet: &Fleet,
-    ledger: &dyn SeatLedger,
-    told: SeatsTold,
-) -> Result<Seats, EngineError> {
-    let deadline = Instant::now() + HEARD;
-    loop {
-        let mut booked: Vec<Booking> = Vec::new();
-        loop {
-            let after = booked.last().map_or(SeatNumber(0), |last| last.seat);
-            let page = ledger.booked(EVENT, after, MAX_BOOKINGS).await?;
-            if page.is_empty() {
-                break;
-            }
-            booked.extend(page);
-        }
-        let confirmed = u32::try_from(booked.len()).unwrap_or(u32::MAX);
-        let counts = tokio::task::block_in_place(|| counts(fleet));
-        let agree = counts.values().all(|(sold, _)| *sold == confirmed);
-        if agree || Instant::now() >= deadline {
-            return Ok(Seats {
-                seats: fleet.options().seats.unwrap_or_default(),
-                told,
-                ledger: booked,
-                counts,
-            });
-        }
-        sleep(LOOK).await;
-    }
-}
-
-/// How many seats each matcher says are confirmed and free.
-fn counts(fleet: &Fleet) -> BTreeMap<String, (u32, u32)> {
-    let matchers = fleet.names().into_iter();
-    let matchers = matchers.filter(|node| node.kind == NodeKind::Matcher);
-    matchers
-        .filter_map(|node| {
-            let metrics = fleet.metrics(node)?;
-            let of = |name: &str| {
-                let line = metrics.lines().find(|line| line.starts_with(name))?;
-                line.rsplit(' ').next()?.parse().ok()
-            };
-            let counts = (of("matcher_seats_confirmed")?, of("matcher_seats_free")?);
-            Some((node.to_string(), counts))
-        })
-        .collect()
 }
 
 /// Does all faults in turn, each when everyone is well after the one before; stops at the first

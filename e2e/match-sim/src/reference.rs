@@ -65,7 +65,7 @@ struct One {
 /// `None` if nothing was matched.
 pub fn at_wait(trace: &Trace, size: usize, wait_p50_s: f64) -> Option<Reference> {
     let real = real(trace, size);
-    let players: Vec<Vec<One>> = real.iter().map(players).collect();
+    let players: Vec<Vec<One>> = real.iter().map(|lane| players(lane)).collect();
     let batches = search(BATCHES, |batch_s| {
         let lanes: Vec<Lane> = players
             .iter()
@@ -152,7 +152,7 @@ fn each(trace: &Trace, size: usize) -> Vec<Vec<One>> {
 }
 
 /// The players of matches, as they came.
-fn players(lane: &Lane) -> Vec<One> {
+fn players(lane: &[Vec<One>]) -> Vec<One> {
     let mut players: Vec<One> = lane.iter().flatten().copied().collect();
     players.sort_by_key(|one| (one.came, one.rating));
     players
