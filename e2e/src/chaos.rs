@@ -6,13 +6,17 @@
 //! - [`Report`]: what came of it
 
 mod conductor;
+mod event;
 mod fault;
 mod report;
 
 use std::path::Path;
 use std::time::Duration;
 
+use client::address::Address;
+
 use crate::crowd::{Crowd, CrowdPlan};
+use crate::database::Database;
 use crate::fleet::{Fleet, FleetOptions, NodeRef};
 use crate::history::{Run, Stored, Violation, check};
 use crate::proxy::Proxy;
@@ -37,6 +41,9 @@ pub struct ChaosOptions {
     pub players: u64,
     /// Which Redis.
     pub store: StoreKind,
+    /// What lasts is in a Postgres, and an event sells so many seats there to half as many players
+    /// more; none: there is no Postgres.
+    pub seats: Option<u32>,
     /// Whether players come through proxies, which [`Fault::Cut`] needs.
     pub proxies: bool,
     /// What is done, in order.
@@ -55,8 +62,18 @@ pub async fn run(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, String> {
     let store = tokio::task::block_in_place(|| Store::start(options.store));
-    let engine = store.engine().await.map_err(|error| error.to_string())?;
-    let fleet = FleetOptions::new(store.config_text());
+    let mut engine = store.engine().await.map_err(|error| error.to_string())?;
+    let mut fleet = FleetOptions::new(store.config_text());
+    let mut database = None;
+    if options.seats.is_some() {
+        let started = tokio::task::block_in_place(|| Database::start(folder));
+        let started = started.map_err(|error| error.to_string())?;
+        let under = started.under(engine).await;
+        engine = under.map_err(|error| error.to_string())?;
+        fleet.postgres = Some(started.config_text());
+        fleet.seats = options.seats;
+        database = Some(started);
+    }
     let fleet = tokio::task::block_in_place(|| Fleet::start(binary, folder, fleet));
     let fleet = fleet.map_err(|error| error.to_string())?;
     let mut proxies = Vec::new();
@@ -66,10 +83,11 @@ pub async fn run(
             proxies.push(proxy.map_err(|error| error.to_string())?);
         }
     }
-    let targets = match options.proxies {
+    let targets: Vec<Address> = match options.proxies {
         true => proxies.iter().map(|proxy| proxy.address().into()).collect(),
         false => fleet.targets(),
     };
+    let takers = event::takers(options, &targets);
     let crowd = Crowd::start(&CrowdPlan {
         targets,
         mode: "race".to_owned(),
@@ -77,7 +95,7 @@ pub async fn run(
         races: None,
         seed: options.seed,
     });
-    let mut conductor = Conductor::new(fleet, store, proxies);
+    let mut conductor = Conductor::new(fleet, store, database, proxies);
     let mut violations = Vec::new();
     if let Err(error) = crowd.until_racing(FIRST).await {
         violations.push(stuck(error.to_string()));
@@ -86,8 +104,11 @@ pub async fn run(
     }
     tell("no more faults: the last races");
     let (ended, histories) = crowd.finish(LAST).await;
+    let seats = event::finish(takers, conductor.fleet(), &engine).await;
+    let seats = seats.map_err(|error| error.to_string())?;
     let mut run = Run {
         strikes: conductor.strikes().to_vec(),
+        seats,
         ..Run::new(ended)
     };
     match Stored::of(&engine, &histories).await {

@@ -7,18 +7,20 @@ mod settings;
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use chassis::faults::{self, Point};
 use client::address::Address;
 use engine::NodeKind;
 use protocol::random::Random;
 use rustix::process::Signal;
 use serde::Serialize;
 
-pub use settings::{FleetOptions, Lease};
+pub use settings::{EVENT, FleetOptions, Lease};
 
 use crate::probe;
 use crate::process::{Process, StartError};
@@ -61,6 +63,8 @@ struct Node {
     listen: Option<SocketAddr>,
     starts: u32,
     process: Option<Process>,
+    /// Where its next process dies by itself.
+    fault: Option<String>,
 }
 
 impl NodeRef {
@@ -181,17 +185,36 @@ impl Fleet {
     /// # Errors
     /// [`StartError`] of the last attempt.
     pub fn restart(&mut self, node: NodeRef) -> Result<(), StartError> {
-        let began = Instant::now();
         let index = self.index_of(node);
-        loop {
-            self.nodes[index].process = None;
-            match self.launch(index) {
-                Ok(()) => break,
-                Err(error) if began.elapsed() >= READY => return Err(error),
-                Err(_) => sleep(LOOK * 10),
-            }
-        }
+        self.launch_again(index)?;
         self.wait_ready_of(index)
+    }
+
+    /// Starts a node again as a process that dies by itself when it passes a point for the `count`th
+    /// time. The program has to be built with the feature `faults`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn restart_to_die(
+        &mut self,
+        node: NodeRef,
+        point: Point,
+        count: u32,
+    ) -> Result<(), StartError> {
+        let index = self.index_of(node);
+        self.nodes[index].fault = Some(format!("{}:{count}", point.0));
+        let launched = self.launch_again(index);
+        self.nodes[index].fault = None;
+        // It may not live to be ready.
+        launched
+    }
+
+    /// Whether a node has died by SIGKILL without a word from here.
+    pub fn has_died(&mut self, node: NodeRef) -> bool {
+        let process = self.node_mut(node).process.as_mut();
+        let status = process.and_then(Process::ended);
+        let signal = status.and_then(|status| status.signal());
+        signal == Some(Signal::KILL.as_raw())
     }
 
     /// Drains a node and waits until it has ended by itself; it is not started again.
@@ -260,16 +283,31 @@ impl Fleet {
             .collect()
     }
 
+    fn launch_again(&mut self, index: usize) -> Result<(), StartError> {
+        let began = Instant::now();
+        loop {
+            self.nodes[index].process = None;
+            match self.launch(index) {
+                Ok(()) => return Ok(()),
+                Err(error) if began.elapsed() >= READY => return Err(error),
+                Err(_) => sleep(LOOK * 10),
+            }
+        }
+    }
+
     fn launch(&mut self, index: usize) -> Result<(), StartError> {
         let node = &mut self.nodes[index];
         node.starts += 1;
         let (name, starts, listen) = (node.name, node.starts, node.listen);
+        let fault = node.fault.clone();
         let config = self.folder.join(format!("{name}.toml"));
         let text = self.options.config(name, listen, &self.folder);
         self.write(&config, text.as_bytes())?;
         let arguments = [name.service(), "--config", &config.to_string_lossy()];
         let log = self.log_file(name, starts);
-        let process = Process::start(&self.binary, &arguments, self.options.environment(), &log)?;
+        let fault = fault.iter().map(|fault| (faults::VARIABLE, fault.as_str()));
+        let environment = self.options.environment().chain(fault);
+        let process = Process::start(&self.binary, &arguments, environment, &log)?;
         self.nodes[index].process = Some(process);
         Ok(())
     }
@@ -330,6 +368,7 @@ impl Node {
             listen: (name.kind == NodeKind::Gateway).then(free_address),
             starts: 0,
             process: None,
+            fault: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use protocol::id::{Channel, Epoch, InputSeq, MatchId, Offset, PlayerId, RoomId};
 use serde::{Serialize, Serializer};
 
-pub use check::{Loses, Run, Stored, Strike, Violation, check};
+pub use check::{Loses, Run, SeatTelling, Seats, SeatsTold, Stored, Strike, Violation, check};
 pub(crate) use recorder::MatchState;
 pub use recorder::{Phase, Recorder};
 

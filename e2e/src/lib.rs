@@ -9,11 +9,13 @@
 //! - [`fleet`]: many of them over a shared Redis, any of which can fail; [`store`]: that Redis
 //! - [`crowd`]: players that race until they are told to stop; [`history`]: what they saw, and the
 //!   rules that it is held against
+//! - [`takers`]: players who want seats of an event; [`database`]: a Postgres under the fleet
 //! - [`chaos`]: all of that while things fail by a seed
 //! - [`proxy`]: a network that is slow, stalls, goes silent, is cut or refuses
 
 pub mod chaos;
 pub mod crowd;
+pub mod database;
 pub mod deployment;
 pub mod failover;
 pub mod fleet;
@@ -26,3 +28,4 @@ pub mod proxy;
 pub mod racer;
 pub mod smoke;
 pub mod store;
+pub mod takers;

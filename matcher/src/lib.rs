@@ -8,6 +8,7 @@
 //! - `desk`: the task that owns players, queues and matches; `event` is what it tells clients
 //! - `placing`, `nodes`: a room for a match, and the syncd nodes that have rooms
 //! - `ratings`, `players`: how good players are, for the desk and for gateways
+//! - [`faults`]: where tests let a matcher die
 //! - [`estimate`]: how much longer a wait will be
 //! - `grpc`: the gateways' streams; `metrics`, `clock`
 //! - [`build`], [`Matcher::run`]: the service
@@ -17,6 +18,7 @@ pub mod config;
 mod desk;
 pub mod estimate;
 mod event;
+pub mod faults;
 mod grpc;
 mod metrics;
 mod nodes;

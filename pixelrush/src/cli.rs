@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Run a race again from its tape, and compare it with what was played; exits with 0 only if
     /// every byte is the same.
     Replay(ReplayArgs),
+    /// Run the matcher's pairing over a population in virtual time: how long people wait, how even
+    /// their matches are, and how good both could have been.
+    MatchSim(Box<match_sim::command::Options>),
     /// Run the smoke suite against a deployment; exits with 0 only if everything holds.
     Smoke(SmokeArgs),
 }
@@ -72,7 +75,7 @@ impl Cli {
         match &self.command {
             Some(Command::Gateway(args) | Command::Matcher(args) | Command::Syncd(args)) => args,
             Some(Command::Replay(replay)) => &replay.settings,
-            Some(Command::Smoke(_)) | None => &self.settings,
+            Some(Command::Smoke(_) | Command::MatchSim(_)) | None => &self.settings,
         }
     }
 

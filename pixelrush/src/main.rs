@@ -52,6 +52,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    if let Some(Command::MatchSim(options)) = &cli.command {
+        return Ok(match_sim::command::run(options));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -89,7 +92,7 @@ async fn serve(cli: &Cli, settings: Settings, telemetry: Telemetry) -> Result<()
         Some(Command::Gateway(_)) => service::gateway(&host, admin).await?,
         Some(Command::Matcher(_)) => service::matcher(&host, admin).await?,
         Some(Command::Syncd(_)) => service::syncd(&host, admin).await?,
-        Some(Command::Smoke(_) | Command::Replay(_)) => return Ok(()),
+        Some(Command::Smoke(_) | Command::Replay(_) | Command::MatchSim(_)) => return Ok(()),
     };
     watch_for_reloads(cli.config(), &host, &telemetry)?;
     tokio::select! {

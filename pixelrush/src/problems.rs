@@ -98,11 +98,13 @@ impl Settings {
     fn check_matcher(&self, problems: &mut Vec<String>) {
         if !self.matcher.events.is_empty()
             && self.engine.redis.is_some()
+            && self.engine.postgres.is_none()
             && self.engine.data_dir.is_none()
         {
             problems.push(
-                "matcher.events needs engine.data_dir, a folder that all matchers share: confirmed \
-                 seats are kept there, as Redis may lose what it has confirmed"
+                "matcher.events needs engine.postgres, or engine.data_dir, a folder that all \
+                 matchers share: confirmed seats are kept there, as Redis may lose what it has \
+                 confirmed"
                     .to_owned(),
             );
         }

@@ -15,9 +15,11 @@
 //! - `worker`: steps many rooms, speaks for them to gateways
 //! - `spectators`: shows races to who has no seat, later, from their tapes
 //! - `results`: what becomes of a room that ended; `tapes`: its game, kept to be run again
+//! - [`faults`]: where tests let a syncd die
 //! - [`config`], `meters`; [`build`], [`Syncd::serve`]: the service
 
 pub mod config;
+pub mod faults;
 pub mod game;
 pub mod games;
 pub mod ownership;

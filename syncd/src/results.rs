@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::faults;
 use crate::host::Host;
 use crate::meters::{self, WaitingResults};
 use crate::room::EndReason;
@@ -116,7 +117,9 @@ impl Recorder {
             reason = ending.reason.as_str(),
             "room ended"
         );
+        faults::BEFORE_END.pass();
         self.host.tell_ended(ending);
+        faults::AFTER_END.pass();
     }
 
     /// The process ends, and the store did not take the result.
@@ -150,7 +153,9 @@ async fn record(
     loop {
         // Held for one attempt: those that fail leave the way to the others.
         let slot = slots.acquire().await;
+        faults::BEFORE_RECORD.pass();
         let answer = timeout(ATTEMPT, results.record(result)).await;
+        faults::AFTER_RECORD.pass();
         drop(slot);
         let error = match answer {
             Ok(Ok(recorded)) => {

@@ -21,7 +21,8 @@ usage: cargo xtask <command>
              failure on a shared Redis, and what surviving costs
   freeze     measure how long players see nothing when their gateway dies [PLAYERS]
   chaos      everything fails while players race, by seed: [--seeds N] [--seed S] [--players P]
-             [--faults F] [--redis single|sentinel|cluster]; reports in target/chaos
+             [--faults F] [--redis single|sentinel|cluster] [--seats N (0: no Postgres)];
+             reports in target/chaos
   sim        the simulation of room ownership, in release mode, for so many SEEDS (100000)
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";

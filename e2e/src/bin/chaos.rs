@@ -14,7 +14,7 @@ use pixelrush_e2e::fleet::FleetOptions;
 use pixelrush_e2e::store::StoreKind;
 
 const USAGE: &str = "usage: chaos [--seeds N] [--seed S] [--players P] [--faults F] \
-                     [--redis single|sentinel|cluster] [--basics]";
+                     [--redis single|sentinel|cluster] [--seats N (0: no Postgres)] [--basics]";
 
 struct Arguments {
     first: u64,
@@ -22,6 +22,8 @@ struct Arguments {
     players: u64,
     faults: usize,
     store: StoreKind,
+    /// Seats of the event that is sold meanwhile, out of a Postgres; none: there is no Postgres.
+    seats: Option<u32>,
     /// Not drawn: every process once, as in the tests.
     basics: bool,
 }
@@ -73,12 +75,16 @@ async fn run(arguments: &Arguments, seed: u64) -> Result<Report, String> {
     let fleet = FleetOptions::new(String::new());
     let faults = match arguments.basics {
         true => chaos::basics(&fleet),
-        false => chaos::draw(seed, arguments.faults, &fleet, arguments.store),
+        false => {
+            let database = arguments.seats.is_some();
+            chaos::draw(seed, arguments.faults, &fleet, arguments.store, database)
+        }
     };
     let options = ChaosOptions {
         seed,
         players: arguments.players,
         store: arguments.store,
+        seats: arguments.seats,
         proxies: true,
         faults,
     };
@@ -104,6 +110,7 @@ impl Arguments {
             players: 200,
             faults: 20,
             store: StoreKind::Single,
+            seats: Some(500),
             basics: false,
         };
         while let Some(word) = words.next() {
@@ -117,6 +124,12 @@ impl Arguments {
                 "--seeds" => parsed.seeds = value.parse().ok()?,
                 "--players" => parsed.players = value.parse().ok()?,
                 "--faults" => parsed.faults = value.parse().ok()?,
+                "--seats" => {
+                    parsed.seats = value
+                        .parse()
+                        .ok()
+                        .map(|seats| (seats > 0).then_some(seats))?
+                }
                 "--redis" => {
                     parsed.store = match value.as_str() {
                         "single" => StoreKind::Single,

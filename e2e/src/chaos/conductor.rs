@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use chassis::faults::Point;
 use rustix::process::Signal;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fault::{Fault, Network, StoreFault};
 use crate::crowd::Crowd;
+use crate::database::Database;
 use crate::fleet::{Fleet, NodeRef};
 use crate::history::Strike;
 use crate::proxy::{Conditions, Proxy};
@@ -16,22 +18,40 @@ use crate::store::Store;
 /// When everyone has to be well, things have to move within this.
 const MOVING: Duration = Duration::from_secs(10);
 
+/// Longest until a process comes to where it is to die.
+const PASSED: Duration = Duration::from_secs(90);
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Has everything that can fail.
 pub(super) struct Conductor {
     fleet: Fleet,
     store: Store,
+    database: Option<Database>,
     proxies: Vec<Proxy>,
     strikes: Vec<Strike>,
 }
 
 impl Conductor {
-    pub(super) fn new(fleet: Fleet, store: Store, proxies: Vec<Proxy>) -> Self {
+    pub(super) fn new(
+        fleet: Fleet,
+        store: Store,
+        database: Option<Database>,
+        proxies: Vec<Proxy>,
+    ) -> Self {
         Self {
             fleet,
             store,
+            database,
             proxies,
             strikes: Vec::new(),
         }
+    }
+
+    /// The processes.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// What was done so far.
@@ -76,6 +96,18 @@ impl Conductor {
                     self.well(crowd, now + recovery).await?;
                 }
             }
+            Fault::Point { node, point, count } => {
+                return self
+                    .strike_at(crowd, node, Point(point), count, recovery)
+                    .await;
+            }
+            Fault::Database { down } => {
+                let database = self.database.as_mut().ok_or("there is no Postgres")?;
+                block_in_place(|| database.kill());
+                sleep(down).await;
+                block_in_place(|| database.restart());
+                self.extend(crowd, recovery);
+            }
             Fault::Store(fault) => {
                 self.strike_store(fault).await;
                 self.extend(crowd, recovery);
@@ -91,6 +123,30 @@ impl Conductor {
             }
         }
         self.well(crowd, began + recovery).await
+    }
+
+    /// A process that dies by itself where it passes a point.
+    async fn strike_at(
+        &mut self,
+        crowd: &Crowd,
+        node: NodeRef,
+        point: Point,
+        count: u32,
+        recovery: Duration,
+    ) -> Result<(), String> {
+        let armed = block_in_place(|| self.fleet.restart_to_die(node, point, count));
+        armed.map_err(|error| error.to_string())?;
+        let until = Instant::now() + PASSED;
+        while !self.fleet.has_died(node) {
+            if Instant::now() >= until {
+                return Err(format!("{node} did not pass {} within {PASSED:?}", point.0));
+            }
+            sleep(LOOK).await;
+        }
+        self.extend(crowd, recovery);
+        self.well(crowd, Instant::now() + recovery).await?;
+        self.restart(node)?;
+        self.well(crowd, Instant::now()).await
     }
 
     async fn strike_store(&mut self, fault: StoreFault) {
@@ -137,7 +193,7 @@ impl Conductor {
             fault: fault.to_string(),
             at,
             well_by: at + recovery,
-            loses: fault.loses(),
+            loses: fault.loses(self.database.is_some()),
         });
     }
 

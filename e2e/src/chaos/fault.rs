@@ -41,6 +41,20 @@ pub enum Fault {
     },
     /// Every process in turn is drained and started again.
     Roll,
+    /// Started anew to die by itself where it passes a point between two steps; then started again.
+    Point {
+        /// Who.
+        node: NodeRef,
+        /// Where, by name.
+        point: &'static str,
+        /// At which passing, from 1.
+        count: u32,
+    },
+    /// Postgres is killed, and started again after `down`.
+    Database {
+        /// For how long.
+        down: Duration,
+    },
     /// Redis.
     Store(StoreFault),
     /// The way between the clients and one gateway.
@@ -100,7 +114,11 @@ impl Fault {
     pub fn recovery(&self, lease: Duration) -> Duration {
         match self {
             // Others take over: nobody may have to wait for the node itself.
-            Self::Kill { .. } | Self::Drain { .. } | Self::Stop { .. } => lease + RECOVERY,
+            Self::Kill { .. } | Self::Drain { .. } | Self::Stop { .. } | Self::Point { .. } => {
+                lease + RECOVERY
+            }
+            // Who has finished a race may wait for its result.
+            Self::Database { down } => *down + RECOVERY,
             Self::Roll => RECOVERY,
             Self::Store(fault) => fault.time() + lease + RECOVERY,
             Self::Cut { how, time, .. } => match how {
@@ -110,10 +128,11 @@ impl Fault {
         }
     }
 
-    /// What is documented to be lost; see docs/OPERATIONS.md.
-    pub fn loses(&self) -> Loses {
+    /// What is documented to be lost; see docs/OPERATIONS.md. `database`: whether results are in
+    /// Postgres.
+    pub fn loses(&self, database: bool) -> Loses {
         match self {
-            Self::Store(StoreFault::Empty) => Loses {
+            Self::Store(StoreFault::Empty) if !database => Loses {
                 results: true,
                 ..Loses::default()
             },
@@ -164,11 +183,21 @@ impl Network {
     }
 }
 
-/// `count` faults drawn from `seed`, for this fleet and kind of Redis.
-pub fn draw(seed: u64, count: usize, fleet: &FleetOptions, store: StoreKind) -> Vec<Fault> {
+/// `count` faults drawn from `seed`, for this fleet and kind of Redis, with or without a database.
+pub fn draw(
+    seed: u64,
+    count: usize,
+    fleet: &FleetOptions,
+    store: StoreKind,
+    database: bool,
+) -> Vec<Fault> {
     let mut random = Random::new(seed);
+    let kinds = if database { 22 } else { 20 };
     (0..count)
-        .map(|_| match random.below(20) {
+        .map(|_| match random.below(kinds) {
+            20.. => Fault::Database {
+                down: Duration::from_millis(random.below(15_000)),
+            },
             0..6 => kill(&mut random, fleet),
             6..10 => stop(&mut random, fleet),
             10..13 => Fault::Drain {
@@ -248,6 +277,10 @@ impl fmt::Display for Fault {
             Self::Stop { node, time } => write!(f, "stop {node} for {time:?}"),
             Self::Drain { node } => write!(f, "drain {node}"),
             Self::Roll => write!(f, "roll all"),
+            Self::Point { node, point, count } => {
+                write!(f, "{node} dies at {point}, passing {count}")
+            }
+            Self::Database { down } => write!(f, "Postgres down for {down:?}"),
             Self::Store(fault) => write!(f, "Redis: {fault:?}"),
             Self::Cut { gateway, how, time } => {
                 let gateway = NodeRef::gateway(*gateway);
@@ -265,9 +298,15 @@ mod tests {
     fn a_seed_draws_the_same_faults_again() {
         let fleet = FleetOptions::new(String::new());
         for store in [StoreKind::Single, StoreKind::Sentinel, StoreKind::Cluster] {
-            let drawn = draw(7, 100, &fleet, store);
-            assert_eq!(drawn, draw(7, 100, &fleet, store));
-            assert_ne!(drawn, draw(8, 100, &fleet, store));
+            let drawn = draw(7, 100, &fleet, store, true);
+            assert_eq!(drawn, draw(7, 100, &fleet, store, true));
+            assert_ne!(drawn, draw(8, 100, &fleet, store, true));
+            let other = draw(7, 100, &fleet, store, false);
+            assert!(
+                !other
+                    .iter()
+                    .any(|fault| matches!(fault, Fault::Database { .. }))
+            );
         }
     }
 }

@@ -9,6 +9,9 @@ use engine::NodeKind;
 
 use super::NodeRef;
 
+/// The event of a fleet that has one. It is open.
+pub const EVENT: &str = "gala";
+
 /// How leases are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
@@ -30,6 +33,10 @@ pub struct FleetOptions {
     pub syncds: usize,
     /// The section `[engine.redis]`, without its head.
     pub redis: String,
+    /// The section `[engine.postgres]`, without its head; none: results are in Redis.
+    pub postgres: Option<String>,
+    /// Seats of the event [`EVENT`], if there is one.
+    pub seats: Option<u32>,
     /// How leases are kept.
     pub lease: Lease,
     /// Players of a race.
@@ -66,6 +73,8 @@ impl FleetOptions {
             matchers: 2,
             syncds: 3,
             redis,
+            postgres: None,
+            seats: None,
             lease: Lease::Fast,
             race: 8,
             laps: 1,
@@ -105,6 +114,9 @@ impl FleetOptions {
             lease = self.lease.config(),
             service = node.service(),
         );
+        if let Some(postgres) = &self.postgres {
+            let _ = writeln!(text, "[engine.postgres]\n{postgres}");
+        }
         if node.kind == NodeKind::Matcher {
             let _ = write!(
                 text,
@@ -114,6 +126,13 @@ impl FleetOptions {
                 race = self.race,
                 laps = self.laps,
             );
+            if let Some(seats) = self.seats {
+                let _ = write!(
+                    text,
+                    "[matcher.events.{EVENT}]\ntitle = \"Gala\"\nseats = {seats}\n\
+                     opens_at = \"2020-01-01T00:00:00Z\"\ncloses_at = \"2090-01-01T00:00:00Z\"\n"
+                );
+            }
         }
         text
     }

@@ -8,11 +8,13 @@
 //! | `progress` | nobody is stuck |
 //! | `session` | no session ends by itself, nothing unreadable, no durable input undone |
 //! | `stored` | the store has each result once, as the players saw it |
+//! | `seats` | no seat is sold twice; clients, ledger and store agree |
 
 mod agreement;
 mod matches;
 mod order;
 mod progress;
+mod seats;
 mod session;
 mod stored;
 #[cfg(test)]
@@ -25,6 +27,8 @@ use engine::results::MAX_RECENT;
 use engine::{Engine, EngineError, MatchResult};
 use protocol::id::{MatchId, PlayerId, RoomId};
 use serde::Serialize;
+
+pub use seats::{SeatTelling, Seats, SeatsTold};
 
 use super::{Entry, History, What, millis};
 
@@ -81,6 +85,8 @@ pub struct Run {
     pub stage: Duration,
     /// What the store has at the end; `None` if it was not asked.
     pub stored: Option<Stored>,
+    /// The event whose seats were sold meanwhile, if there was one.
+    pub seats: Option<Seats>,
 }
 
 /// A rule that was broken.
@@ -105,6 +111,9 @@ pub fn check(histories: &[History], run: &Run) -> Vec<Violation> {
     progress::check(histories, run, &mut found);
     if let Some(stored) = &run.stored {
         stored::check(histories, &matches, run, stored, &mut found);
+    }
+    if let Some(seats) = &run.seats {
+        seats::check(seats, &mut found);
     }
     found
 }
@@ -158,6 +167,7 @@ impl Run {
             patience: Duration::from_secs(5),
             stage: Duration::from_secs(150),
             stored: None,
+            seats: None,
         }
     }
 

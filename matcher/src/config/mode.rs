@@ -259,8 +259,8 @@ impl Default for ModeOptions {
             players: PlayerRange { min: 2, max: 8 },
             roles: BTreeMap::new(),
             window: RatingWindow {
-                start: 150,
-                widen_per_second: 75,
+                start: 200,
+                widen_per_second: 25,
                 cap: 1000,
                 deviation_percent: deviation_percent(),
             },
@@ -300,6 +300,12 @@ pub(super) fn defaults() -> BTreeMap<ModeName, Mode> {
     };
     let team = ModeOptions {
         teams: 2,
+        window: RatingWindow {
+            start: 250,
+            widen_per_second: 15,
+            cap: 1000,
+            deviation_percent: deviation_percent(),
+        },
         bots_after: Duration::from_secs(5),
         ..ModeOptions::default()
     };

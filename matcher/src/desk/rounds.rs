@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Desk;
 use super::settling::Placement;
 use crate::config::{AcceptRule, Config, Mode, ModeName, Role};
+use crate::faults;
 use crate::pairing::{Limits, Proposal, Seated};
 use crate::placing::{self, Order, Outcome};
 use crate::store::{Question, Wanted};
@@ -107,8 +108,10 @@ impl Desk {
             .collect();
         let (claimant, claim_for) = (self.incarnation(), config.placing.claim_for);
         let store = Arc::clone(&self.parts.store);
+        faults::BEFORE_CLAIM.pass();
         let claim = store.claim(&wanted, &claimant, claim_for);
         let granted = self.ask("claim", claim).await;
+        faults::AFTER_CLAIM.pass();
         let Ok(granted) = granted else {
             // Maybe they are claimed: then the feed says so, and the claims run out.
             let tickets = proposals.into_iter().flat_map(|(_, one)| one.tickets);
@@ -186,6 +189,7 @@ impl Desk {
         let outcomes = self.outcomes.clone();
         let search = async move {
             let room = placing::place(&nodes, order, &placing).await;
+            faults::AFTER_ROOM.pass();
             // An error means that the desk has ended.
             let _ = outcomes.send(Outcome { match_id, room }).await;
         };

@@ -18,6 +18,7 @@ use super::lost::Running;
 use super::matches::Matches;
 use crate::config::ModeName;
 use crate::event::Ending;
+use crate::faults;
 use crate::placing::{Order, Outcome, PlaceError, Room};
 use crate::store::{EndedMatch, MatchRecord, Settling};
 use crate::ticket::Member;
@@ -187,7 +188,9 @@ impl Desk {
         let store = Arc::clone(&self.parts.store);
         let answers = self.settled.clone();
         let ask = async move {
+            faults::BEFORE_SETTLE.pass();
             let answer = timeout(SETTLE_DEADLINE, store.settle(&settling)).await;
+            faults::AFTER_SETTLE.pass();
             let stand = match answer {
                 Ok(Ok(stand)) => Some(stand),
                 Ok(Err(error)) => {
@@ -249,11 +252,13 @@ impl Desk {
         let generation = self.generation_of(&record.node);
         self.matches
             .begin(Running::new(Arc::clone(&record), connection, generation));
+        faults::BEFORE_TELLING.pass();
         for member in &record.players {
             // Not one who has left in the meantime, nor one who is at another matcher.
             let player = self.roster.player(member.player);
             if player.is_some_and(|player| player.is_placed_by(match_id)) {
                 self.seat(member.player, &record, now);
+                faults::AMID_TELLING.pass();
             }
         }
         if placement.ended.contains(&record.room) {

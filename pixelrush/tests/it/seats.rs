@@ -10,6 +10,7 @@ use protocol::control::{
 };
 use protocol::id::Channel;
 use protocol::session::SessionEvent;
+use servers::PostgresServer;
 use tokio::time::timeout;
 
 use crate::binary;
@@ -19,14 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const EVENTS: &str = r#"{ gala = { title = "Gala", seats = 1, opens_at = "2020-01-01T00:00:00Z", closes_at = "2090-01-01T00:00:00Z" } }"#;
 
-fn start(folder: &Path) -> Process {
+/// With a database seats are there, without in the folder.
+fn start(folder: &Path, database: Option<&PostgresServer>) -> Process {
     let data = folder.join("data").display().to_string();
-    let settings = [
+    let (file, key) = (folder.join("postgres.password"), folder.join("signing.key"));
+    std::fs::write(&key, [7; 32]).expect("a file");
+    let key = key.display().to_string();
+    std::fs::write(&file, PostgresServer::PASSWORD).expect("a file");
+    let (file, url) = (file.display().to_string(), database.map(PostgresServer::url));
+    let mut settings = vec![
         ("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0"),
         ("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0"),
-        ("PIXELRUSH_ENGINE__DATA_DIR", &data),
+        ("PIXELRUSH_SECRETS__SIGNING_KEY_FILE", &key),
         ("PIXELRUSH_MATCHER__EVENTS", EVENTS),
     ];
+    match &url {
+        Some(url) => settings.extend([
+            ("PIXELRUSH_ENGINE__POSTGRES__URL", url.as_str()),
+            ("PIXELRUSH_ENGINE__POSTGRES__PASSWORD_FILE", &file),
+        ]),
+        None => settings.push(("PIXELRUSH_ENGINE__DATA_DIR", &data)),
+    }
     let log = folder.join("log");
     Process::start(binary(), &[], settings, &log).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -81,8 +95,20 @@ fn gala() -> EventRef {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirmed_seat_is_there_after_the_server_was_killed() {
+    sold_and_killed(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmed_seat_in_postgres_is_there_after_the_server_was_killed() {
+    let database = PostgresServer::start();
+    sold_and_killed(Some(&database)).await;
+    let seats = database.query("SELECT event, seat FROM seats");
+    assert_eq!(seats.trim(), "gala|1");
+}
+
+async fn sold_and_killed(database: Option<&PostgresServer>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = start(folder.path());
+    let server = start(folder.path(), database);
     let mut one = Taker::come(&server, "a-device-of-one").await;
     let held = one
         .ask(ClientMessage::EventReserve(gala()))
@@ -101,7 +127,7 @@ async fn a_confirmed_seat_is_there_after_the_server_was_killed() {
     assert_eq!((sold.state, sold.seat), (SeatState::Confirmed, held.seat));
     drop(server);
 
-    let server = start(folder.path());
+    let server = start(folder.path(), database);
     let mut one = Taker::come(&server, "a-device-of-one").await;
     let seat = one
         .ask(ClientMessage::EventList(EventList::default()))

@@ -14,6 +14,7 @@
 //! - [`postgres`]: connections to Postgres, as many as there may be at the moment
 //! - [`limit`]: how much, how fast, how many at once
 //! - [`backoff`]: how long to wait before the next attempt
+//! - [`faults`]: points at which tests let a process die
 //! - [`clock`]: the two clocks, for the edges that hand time to pure code
 
 pub mod admin;
@@ -21,6 +22,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod drain;
+pub mod faults;
 pub mod handover;
 pub mod limit;
 pub mod listen;

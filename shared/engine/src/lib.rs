@@ -158,6 +158,7 @@ impl Engine {
             players: Some(results.clone()),
             results,
             queue: self.redis.clone().map(redis::ResultQueue::new),
+            seats: Some(Arc::new(postgres::PostgresSeats::new(pool.clone()))),
             postgres: Some(pool),
             ..self
         })

@@ -2,6 +2,7 @@
 //!
 //! - [`open`]: a pool whose schema is up to date
 //! - [`PostgresResults`]: how matches ended, and who played them
+//! - [`PostgresSeats`]: who has which seat of an event
 //!
 //! Every statement works through pgbouncer in transaction mode ([`chassis::postgres`]).
 
@@ -9,7 +10,9 @@ mod columns;
 mod players;
 mod reading;
 mod results;
+mod row;
 mod schema;
+mod seats;
 
 use std::panic::Location;
 use std::time::Duration;
@@ -19,6 +22,7 @@ use chassis::postgres::{InvalidPostgres, Parameter, Pool, PoolError, PostgresCon
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use results::PostgresResults;
+pub use seats::PostgresSeats;
 
 use crate::EngineError;
 

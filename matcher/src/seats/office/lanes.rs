@@ -9,6 +9,7 @@ use protocol::time::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Answered, Asked, Away, EXCHANGES, Office, Outcome, Wish, away, by_event};
+use crate::faults;
 use crate::seats::store::{MOST, Sale};
 use crate::seats::{Begun, Reserved};
 
@@ -70,7 +71,9 @@ pub(super) async fn confirm<C: Send + 'static>(
             let Written { outcomes, seats } = written;
             office.answer(&answers, group, outcomes).await;
             // After the answers: what the store does not hear, a later round finds.
+            faults::BEFORE_NOTE.pass();
             office.settle(&sale, &seats).await;
+            faults::AFTER_NOTE.pass();
         }
     }
 }
@@ -102,8 +105,9 @@ impl Office {
     }
 
     async fn reserve_all(&self, sale: &Sale, players: &[PlayerId]) -> Vec<Outcome> {
-        let reserved = self.ask(sale, || self.store.reserve(sale, players));
-        match reserved.await {
+        let reserved = self.ask(sale, || self.store.reserve(sale, players)).await;
+        faults::AFTER_RESERVE.pass();
+        match reserved {
             Ok(outcomes) => outcomes.into_iter().map(Outcome::Reserved).collect(),
             Err(Away) => vec![Outcome::Away; players.len()],
         }
@@ -171,6 +175,7 @@ impl Office {
         written: &mut Written,
     ) -> Result<Vec<usize>, Away> {
         let wanted: Vec<PlayerId> = open.iter().map(|place| players[*place]).collect();
+        faults::BEFORE_BEGIN.pass();
         let begun = self.ask(sale, || self.store.begin(sale, &wanted, self.writing));
         let begun: Vec<Begun> = begun.await?;
         let (mut bookings, mut booking, mut lapsed) = (Vec::new(), Vec::new(), Vec::new());
@@ -189,8 +194,10 @@ impl Office {
         if bookings.is_empty() {
             return Ok(Vec::new());
         }
+        faults::BEFORE_BOOK.pass();
         let booked = self.ledger.book(sale.name.as_str(), &bookings, unix_ms());
         let booked = booked.await.map_err(away)?;
+        faults::AFTER_BOOK.pass();
         let (mut taken, mut others) = (Vec::new(), Vec::new());
         for ((place, wanted), booked) in booking.into_iter().zip(&bookings).zip(booked) {
             match booked {

@@ -19,13 +19,17 @@ struct Step {
     oldest: i64,
 }
 
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     Step {
         sql: include_str!("0001-results.sql"),
         oldest: 1,
     },
     Step {
         sql: include_str!("0002-ratings.sql"),
+        oldest: 1,
+    },
+    Step {
+        sql: include_str!("0003-seats.sql"),
         oldest: 1,
     },
 ];

@@ -1,8 +1,10 @@
 //! The conformance suites over Postgres and through pgbouncer, and results through its crashes.
 
 use chassis::postgres::PostgresConfig;
-use pixelrush_engine::{Engine, EngineError, MatchResult, Recorded, Standing, conformance};
-use protocol::id::{MatchId, PlayerId, RoomId};
+use pixelrush_engine::{
+    Booked, Booking, Engine, EngineError, MatchResult, Recorded, Standing, conformance,
+};
+use protocol::id::{MatchId, PlayerId, RoomId, SeatNumber};
 use servers::{Pgbouncer, PostgresServer};
 use tempfile::TempDir;
 
@@ -84,6 +86,108 @@ async fn results_through_pgbouncer_conform() {
     let bouncer = Pgbouncer::start(&rig.server, 2);
     let engine = rig.engine(bouncer.url()).await;
     conformance::results::all(&*engine.results).await;
+}
+
+#[tokio::test]
+async fn seats_in_postgres_conform() {
+    let rig = Rig::start();
+    let engine = rig.engine(rig.server.url()).await;
+    conformance::seats::all(&*engine.seats.expect("a ledger")).await;
+}
+
+#[tokio::test]
+async fn seats_through_pgbouncer_conform() {
+    let rig = Rig::start();
+    let bouncer = Pgbouncer::start(&rig.server, 2);
+    let engine = rig.engine(bouncer.url()).await;
+    conformance::seats::all(&*engine.seats.expect("a ledger")).await;
+}
+
+/// Four matchers book the same seats for different players, and the same players on different
+/// seats, in orders of their own, until each is told, while Postgres crashes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seats_booked_by_many_at_once_through_crashes_are_sold_once_and_as_told() {
+    const SEATS: u32 = 300;
+    let mut rig = Rig::start();
+    let (progress, mut seen) = tokio::sync::watch::channel(0_u32);
+    let mut selling = Vec::new();
+    for matcher in 0..4_u32 {
+        let ledger = rig.engine(rig.server.url()).await.seats.expect("a ledger");
+        let progress = progress.clone();
+        selling.push(tokio::spawn(async move {
+            let mut told = Vec::new();
+            for from in (0..SEATS).step_by(10) {
+                let mut wanted: Vec<Booking> = (from..from + 10)
+                    .map(|number| Booking {
+                        seat: SeatNumber(number + 1),
+                        player: PlayerId(u64::from((number * 7 + matcher) % SEATS)),
+                    })
+                    .collect();
+                if matcher % 2 == 1 {
+                    wanted.reverse();
+                }
+                let booked = loop {
+                    match ledger.book("gala", &wanted, 1).await {
+                        Ok(booked) => break booked,
+                        Err(EngineError::Damaged { .. } | EngineError::TooLarge { .. }) => {
+                            panic!("that is for good")
+                        }
+                        Err(_) => {}
+                    }
+                };
+                for (wanted, booked) in wanted.iter().zip(booked) {
+                    if let Booked::Yours(seat) = booked {
+                        told.push((wanted.player, seat));
+                    }
+                }
+                progress.send_modify(|done| *done = from.max(*done));
+            }
+            told
+        }));
+    }
+    for at in [80, 200] {
+        let sold = seen.wait_for(|done| *done >= at).await;
+        sold.expect("they sell");
+        rig.server.kill();
+        rig.server.restart();
+    }
+    let ledger = rig.engine(rig.server.url()).await.seats.expect("a ledger");
+    let booked = ledger.booked("gala", SeatNumber(0), 512).await;
+    let booked = booked.expect("read");
+    assert!(booked.len() <= SEATS as usize, "never oversold");
+    for told in selling {
+        for (player, seat) in told.await.expect("no panic") {
+            let now = ledger.seats_of("gala", &[player]).await.expect("read");
+            assert_eq!(now, [Some(seat)], "{player} keeps what it was told");
+        }
+    }
+    let rows = rig
+        .server
+        .query("SELECT count(*), count(DISTINCT seat), count(DISTINCT player) FROM seats");
+    let rows: Vec<&str> = rows.trim().split('|').map(str::trim).collect();
+    assert!(rows.iter().all(|count| *count == rows[0]), "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_seat_that_a_person_took_by_hand_is_taken() {
+    let rig = Rig::start();
+    let ledger = rig.engine(rig.server.url()).await.seats.expect("a ledger");
+    let guest = PlayerId(9);
+    rig.server.query(&format!(
+        "INSERT INTO seats VALUES ('gala', 1, '{guest}', 1)"
+    ));
+    let booking = Booking {
+        seat: SeatNumber(1),
+        player: PlayerId(1),
+    };
+    let booked = ledger.book("gala", &[booking], 1).await.expect("an answer");
+    assert_eq!(booked, [Booked::Taken { by: guest }]);
+    rig.server.query("UPDATE seats SET player = 'nobody'");
+    let damaged = ledger.book("gala", &[booking], 1).await;
+    assert!(
+        matches!(damaged, Err(EngineError::Damaged { .. })),
+        "{damaged:?}"
+    );
 }
 
 #[tokio::test]
