@@ -1,6 +1,6 @@
 //! The desk: one task that owns what the matcher knows of players, parties and matches.
 //!
-//! It takes, in turn: what gateways say ([`attach`], [`queue`], [`joins`]), the rounds in which
+//! It takes, in turn: what gateways say ([`attach`], [`hall`], [`queue`], [`joins`]), the rounds in which
 //! matches are formed ([`rounds`]) out of what waits ([`queues`]), rooms that were found or not
 //! ([`settling`]), news of syncd nodes ([`lost`]), wishes for seats of events ([`seating`]), and how
 //! good players are ([`rating`]).
@@ -11,11 +11,14 @@
 //! waits again, with its age. At every step it may be another matcher that does the next one; what
 //! others did is learnt on each tick ([`standing`]).
 //!
-//! The desk waits for the ticket store, with bounded patience ([`ask`]), and for nothing else.
+//! The desk waits for the ticket store where that is simple, with bounded patience ([`ask`]), not
+//! where players come in crowds ([`calls`]), and for nothing else.
 
 mod accepting;
 mod ask;
 mod attach;
+mod calls;
+mod hall;
 mod joins;
 mod leaving;
 mod lobby;
@@ -69,6 +72,8 @@ use crate::seats::office::{Answered, Window};
 use crate::store::{Standing, TicketStore};
 
 use ask::Patience;
+use calls::Reply;
+use hall::Hall;
 use joins::Joins;
 use lobby::Lobby;
 use lost::Looked;
@@ -77,7 +82,7 @@ use outbox::Outbox;
 use pause::Pause;
 use queues::Queues;
 use roster::Roster;
-use rounds::Over;
+use rounds::{Claiming, Over};
 use seating::{Caller, Seating};
 use settling::Settled;
 
@@ -127,6 +132,7 @@ pub(crate) struct Returns {
     outcomes: mpsc::Receiver<Outcome>,
     settled: mpsc::Receiver<Settled>,
     looked: mpsc::Receiver<Looked>,
+    replies: mpsc::Receiver<Reply>,
 }
 
 /// See the module.
@@ -139,9 +145,13 @@ pub(crate) struct Desk {
     /// Who is not known here, and cannot be answered while the store is away.
     lobby: Lobby,
     patience: Patience,
+    /// Mail that waits for the store.
+    hall: Hall,
     matches: Matches,
-    /// Who joins in this turn.
+    /// Who joins.
     joins: Joins,
+    /// Matches whose tickets are being claimed.
+    claiming: Option<Claiming>,
     /// What waits, to form matches out of.
     queues: Queues,
     /// When the next round is to be, if one is wanted before the tick.
@@ -158,6 +168,8 @@ pub(crate) struct Desk {
     outcomes: mpsc::Sender<Outcome>,
     /// Where the store says which of them stand.
     settled: mpsc::Sender<Settled>,
+    /// Where the store replies, to one call of a kind at a time.
+    replies: mpsc::Sender<Reply>,
     /// Where rooms in doubt are found, one look-up at a time.
     looked: mpsc::Sender<Looked>,
     looking: bool,
@@ -176,6 +188,7 @@ impl Desk {
         let (outcomes, found) = mpsc::channel(64);
         let (settled, answers) = mpsc::channel(64);
         let (looked, looked_up) = mpsc::channel(1);
+        let (replies, replied) = mpsc::channel(8);
         let clock = Clock::start();
         let now = clock.now();
         let config = Arc::clone(&parts.config.borrow());
@@ -187,7 +200,9 @@ impl Desk {
             lobby: Lobby::default(),
             patience: Patience::default(),
             matches: Matches::default(),
+            hall: Hall::default(),
             joins: Joins::default(),
+            claiming: None,
             queues: Queues::default(),
             next_round: None,
             last_round: Instant::now(),
@@ -198,6 +213,7 @@ impl Desk {
             metrics: Metrics::new(),
             outcomes,
             settled,
+            replies,
             looked,
             looking: false,
             pauses: BTreeMap::new(),
@@ -210,6 +226,7 @@ impl Desk {
             outcomes: found,
             settled: answers,
             looked: looked_up,
+            replies: replied,
         };
         (desk, returns)
     }
@@ -229,12 +246,15 @@ impl Desk {
             let next_round = self.next_round.unwrap_or(next_tick).min(next_tick);
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = inputs.mailbox.recv_many(&mut mail, TURN), if !inputs.mailbox.is_closed() => {
+                _ = inputs.mailbox.recv_many(&mut mail, TURN),
+                    if self.hall.has_room() && !inputs.mailbox.is_closed() =>
+                {
                     self.turn(&mut mail).await;
                 }
                 _ = returns.outcomes.recv_many(&mut outcomes, TURN) => {
                     self.placed(&mut outcomes).await;
                 }
+                Some(reply) = returns.replies.recv() => self.replied(reply).await,
                 Some(settled) = returns.settled.recv() => self.settled(settled).await,
                 Some(looked) = returns.looked.recv() => self.looked_up(looked).await,
                 Some(rated) = inputs.ratings.recv() => self.rated(rated).await,
@@ -256,20 +276,18 @@ impl Desk {
     }
 
     async fn turn(&mut self, mail: &mut Vec<Mail>) {
-        let mut standings = self.standing_of_newcomers(mail).await;
         for item in mail.drain(..) {
-            self.flush_joins_before(&item).await;
-            self.handle(item, &mut standings).await;
+            self.receive(item).await;
         }
-        self.flush_joins().await;
+        self.go_on().await;
     }
 
-    async fn handle(&mut self, mail: Mail, standings: &mut BTreeMap<PlayerId, Standing>) {
+    /// `standing`: where the store says that a newcomer stands, if it was asked and has answered.
+    async fn handle(&mut self, mail: Mail, standing: Option<Standing>) {
         let stream = mail.gateway.id();
         self.outbox.open(mail.gateway, mail.alive);
         match mail.inbound {
             Inbound::Attach(request) => {
-                let standing = standings.remove(&request.player);
                 self.attach(stream, request, standing).await;
             }
             Inbound::Detach {
@@ -305,6 +323,7 @@ impl Desk {
         self.open_lobby().await;
         self.carry_on_placing(now).await;
         self.flush_ends().await;
+        self.go_on().await;
         self.look_around(now).await;
         for player in self.roster.due(now) {
             self.look_after(player, now).await;
@@ -362,6 +381,7 @@ impl Desk {
         let since = *self.draining_since.get_or_insert(now);
         let is_late = now.since(since) >= SETTLE;
         match self.matches.placing() {
+            0 if self.claiming.is_some() => is_late,
             0 => is_late || !self.roster.any_unsettled(),
             _ => is_late && !self.matches.any_looking(),
         }

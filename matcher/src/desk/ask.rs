@@ -1,10 +1,11 @@
 //! The desk's patience with the ticket store.
 //!
-//! The desk waits for the store where it stands: what a call answers is acted on before anything
-//! else happens, so nothing is remembered that is no longer so. In return its waiting is bounded:
-//! calls that fail or are slow have [`PATIENCE`] together in one tick, and after a failure nothing
-//! is asked at all for a while. What is not asked counts as failed, and is done at a later tick or
-//! when the client asks again.
+//! Where little is at stake the desk waits for the store: what a call answers is acted on before
+//! anything else happens, so nothing is remembered that is no longer so. What comes in crowds it
+//! does not wait for ([`calls`](super::calls)). Either way its patience is bounded: calls that fail
+//! or are slow have [`PATIENCE`] together in one tick, and after a failure nothing is asked at all
+//! for a while. What is not asked counts as failed, and is done at a later tick or when the client
+//! asks again.
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,6 +28,29 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// The store did not do it, as far as is known. It has been logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Away;
+
+/// What the store said, and how long it took.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    operation: &'static str,
+    took: Duration,
+    result: Result<T, EngineError>,
+}
+
+/// Waits for an answer for so long.
+pub(super) async fn answer_within<T>(
+    limit: Duration,
+    operation: &'static str,
+    call: impl Future<Output = Result<T, EngineError>>,
+) -> Answer<T> {
+    let began = Instant::now();
+    let result = timeout(limit, call).await;
+    Answer {
+        operation,
+        took: began.elapsed(),
+        result: result.unwrap_or(Err(EngineError::Deadline { operation })),
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -84,21 +108,34 @@ impl Desk {
         self.patience.has_any(Instant::now())
     }
 
+    /// How long a call may take that begins now.
+    pub(super) fn patience(&self) -> Result<Duration, Away> {
+        match self.has_patience() {
+            true => Ok(self.patience.left),
+            false => Err(Away),
+        }
+    }
+
     /// Waits for the ticket store, as far as there is patience left.
     pub(super) async fn ask<T>(
         &mut self,
         operation: &'static str,
         call: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, Away> {
-        let began = Instant::now();
-        if !self.patience.has_any(began) {
-            return Err(Away);
-        }
-        let answer = timeout(self.patience.left, call).await;
-        let answer = answer.unwrap_or(Err(EngineError::Deadline { operation }));
-        match answer {
+        let answer = answer_within(self.patience()?, operation, call).await;
+        self.heed(answer)
+    }
+
+    /// What an answer does to the desk's patience.
+    pub(super) fn heed<T>(&mut self, answer: Answer<T>) -> Result<T, Away> {
+        let Answer {
+            operation,
+            took,
+            result,
+        } = answer;
+        match result {
             Ok(value) => {
-                self.patience.succeeded(began.elapsed());
+                self.patience.succeeded(took);
                 return Ok(value);
             }
             // It is there, and this one call asks too much of it.
@@ -106,7 +143,7 @@ impl Desk {
                 let error = chassis::telemetry::Chain(&error);
                 tracing::warn!(operation, error = %error, "the ticket store refused");
             }
-            Err(error) => self.patience.failed(began.elapsed(), &error),
+            Err(error) => self.patience.failed(took, &error),
         }
         self.metrics.store_failures.increment(1);
         Err(Away)

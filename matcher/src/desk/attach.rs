@@ -12,7 +12,7 @@ use protocol::close::CloseCode;
 use protocol::frame::Ack;
 use protocol::id::{PlayerId, SessionId};
 use protocol::time::Timestamp;
-use rpc::inbound::{AttachRequest, Inbound};
+use rpc::inbound::AttachRequest;
 use rpc::origin::StreamId;
 
 use super::Desk;
@@ -22,27 +22,10 @@ use super::player::{Activity, Player, Presence, fresh_epoch};
 use super::rating::Ratings;
 use super::standing::BATCH;
 use crate::event::Leaving;
-use crate::grpc::Mail;
 use crate::store::{Asked, Standing};
 
 impl Desk {
-    /// Where those stand who come in `mail` and were not here: one call for all of them. Of those
-    /// who are here, the desk knows.
-    pub(super) async fn standing_of_newcomers(
-        &mut self,
-        mail: &[Mail],
-    ) -> BTreeMap<PlayerId, Standing> {
-        let newcomers: BTreeSet<PlayerId> = mail
-            .iter()
-            .filter_map(|mail| match &mail.inbound {
-                Inbound::Attach(request) => Some(request.player),
-                _ => None,
-            })
-            .filter(|id| !self.roster.player(*id).is_some_and(Player::is_here))
-            .collect();
-        self.standing_of(newcomers).await
-    }
-
+    /// Where players stand who were not here.
     async fn standing_of(&mut self, newcomers: BTreeSet<PlayerId>) -> BTreeMap<PlayerId, Standing> {
         let asked: Vec<Asked> = newcomers
             .iter()
@@ -251,6 +234,7 @@ impl Desk {
     /// Does what is due for one player.
     pub(super) async fn look_after(&mut self, id: PlayerId, now: Timestamp) {
         let config = self.config();
+        let is_joining = self.is_joining(id);
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
@@ -269,7 +253,7 @@ impl Desk {
                     .await;
             }
             Activity::Queued(_) if player.next_state <= now => self.send_queue_state(id, now),
-            Activity::Idle if gone => {
+            Activity::Idle if gone && !is_joining => {
                 self.roster.remove(id);
                 return;
             }

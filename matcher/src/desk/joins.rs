@@ -1,33 +1,36 @@
-//! Those who join a queue, alone or with a party: what came in one turn of the desk goes to the store
-//! together. Nothing else is done about a player in between.
+//! Those who join a queue, alone or with a party: what comes while a call to the store is under way
+//! goes into the next one. Nothing else is done about a player in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use protocol::control::{ErrorMessage, ServerMessage};
 use protocol::id::PlayerId;
 use protocol::time::Timestamp;
-use rpc::inbound::Inbound;
 
 use super::Desk;
 use super::accepting::cooling_down;
-use super::ask::Away;
+use super::ask::{Away, answer_within};
+use super::calls::Reply;
 use super::party::mismatch;
 use super::player::{Player, Unsettled, Wish};
 use super::queue::out_of_reach;
 use super::receipts::Brought;
 use super::wish::{coming, solo};
-use crate::grpc::Mail;
 use crate::store::{Added, Gather, Gathered, Standing};
 use crate::ticket::Ticket;
 
-/// Tickets, or members of parties, that one call adds.
-const BATCH: usize = 128;
+/// Tickets and members of parties that one call adds.
+const BATCH: usize = 256;
 
-/// Joins of one turn, in the order in which they came. A turn is bounded, and so is this.
+/// Who joins. Each is a player who is here, once.
 #[derive(Debug, Default)]
 pub(super) struct Joins {
-    joins: Vec<Join>,
+    /// In the order in which they came.
+    waiting: VecDeque<Join>,
+    /// Those whom the store is being asked about.
+    under_way: Vec<Join>,
+    /// All of them.
     players: BTreeSet<PlayerId>,
 }
 
@@ -45,9 +48,6 @@ enum Entry {
     Party(Box<Gather>),
 }
 
-/// What the store says of one who joins; `None`: it does not answer.
-type Answers<T> = Vec<Option<T>>;
-
 impl Joins {
     /// A player joins, maybe with an old ticket.
     pub(super) fn enter(
@@ -62,75 +62,84 @@ impl Joins {
             None => Entry::Alone(Arc::new(solo(player, &wish, brought, at))),
             Some(party) => Entry::Party(Box::new(coming(player, &wish, party, at, at))),
         };
-        self.joins.push(Join {
+        self.waiting.push_back(Join {
             player: player.id,
             entry,
             wish,
             at,
         });
     }
-
-    fn has(&self, player: PlayerId) -> bool {
-        self.players.contains(&player)
-    }
-
-    fn take(&mut self) -> Vec<Join> {
-        self.players.clear();
-        std::mem::take(&mut self.joins)
-    }
 }
 
 impl Desk {
-    /// Before mail is handled: whoever it is of has to have joined.
-    pub(super) async fn flush_joins_before(&mut self, mail: &Mail) {
-        if self.joins.joins.is_empty() {
-            return;
-        }
-        let player = match &mail.inbound {
-            Inbound::Attach(request) => Some(request.player),
-            Inbound::Detach { session, .. }
-            | Inbound::Ack { session, .. }
-            | Inbound::Text { session, .. } => self.roster.of_session(*session),
-            Inbound::Input { .. } => None,
-        };
-        if player.is_some_and(|player| self.joins.has(player)) {
-            self.flush_joins().await;
-        }
+    /// Whether the store is to be asked, or is being asked, to let a player join.
+    pub(super) fn is_joining(&self, player: PlayerId) -> bool {
+        self.joins.players.contains(&player)
     }
 
-    /// Puts the tickets into the store.
+    /// Puts the next tickets into the store.
     pub(super) async fn flush_joins(&mut self) {
-        let mut joins = self.joins.take();
-        if joins.is_empty() {
+        if !self.joins.under_way.is_empty() || self.joins.waiting.is_empty() {
             return;
         }
-        // What ended before, the store has to know first.
-        self.flush_ends().await;
-        while !joins.is_empty() {
-            let rest = joins.split_off(joins.len().min(BATCH));
-            self.add(joins).await;
-            joins = rest;
+        if self.matches.has_unheard_ends() {
+            // What ended before, the store has to know first.
+            self.flush_ends().await;
         }
-    }
-
-    async fn add(&mut self, joins: Vec<Join>) {
+        let Joins {
+            waiting, under_way, ..
+        } = &mut self.joins;
+        under_way.extend(waiting.drain(..waiting.len().min(BATCH)));
         let (mut tickets, mut gather) = (Vec::new(), Vec::new());
-        for join in &joins {
+        for join in under_way {
             match &join.entry {
                 Entry::Alone(ticket) => tickets.push(Arc::clone(ticket)),
                 Entry::Party(one) => gather.push(Gather::clone(one)),
             }
         }
-        let mut added = self.add_tickets(&tickets).await.into_iter();
-        let mut gathered = self.gather_members(&gather).await.into_iter();
-        for join in joins {
+        let Ok(limit) = self.patience() else {
+            self.have_joined(None, None).await;
+            return self.open_doors().await;
+        };
+        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+        self.call(async move {
+            let add = async {
+                let add = store.add(&tickets, &sighting);
+                match tickets.is_empty() {
+                    true => None,
+                    false => Some(answer_within(limit, "add", add).await),
+                }
+            };
+            let gather = async {
+                let come = store.gather(&gather, &sighting);
+                match gather.is_empty() {
+                    true => None,
+                    false => Some(answer_within(limit, "gather", come).await),
+                }
+            };
+            let (added, gathered) = tokio::join!(add, gather);
+            Reply::Joined(added, gathered)
+        });
+    }
+
+    /// The store has let them join, or not; `None`: it was not asked.
+    pub(super) async fn have_joined(
+        &mut self,
+        added: Option<Result<Vec<Added>, Away>>,
+        gathered: Option<Result<Vec<Gathered>, Away>>,
+    ) {
+        let mut added = added.and_then(Result::ok).unwrap_or_default().into_iter();
+        let gathered = gathered.and_then(Result::ok).unwrap_or_default();
+        let mut gathered = gathered.into_iter();
+        for join in std::mem::take(&mut self.joins.under_way) {
             let (id, at) = (join.player, join.at);
+            self.joins.players.remove(&id);
             let answer = match &join.entry {
                 Entry::Alone(ticket) => {
                     let ticket = Arc::clone(ticket);
-                    self.added(join, &ticket, added.next().flatten()).await
+                    self.added(join, &ticket, added.next()).await
                 }
-                Entry::Party(_) => self.gathered(join, gathered.next().flatten()).await,
+                Entry::Party(_) => self.gathered(join, gathered.next()).await,
             };
             match answer {
                 Ok(()) => self.send_queue_state(id, at),
@@ -138,30 +147,6 @@ impl Desk {
             }
             self.touch(id);
         }
-    }
-
-    async fn add_tickets(&mut self, tickets: &[Arc<Ticket>]) -> Answers<Added> {
-        if tickets.is_empty() {
-            return Vec::new();
-        }
-        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        let added = self.ask("add", store.add(tickets, &sighting)).await;
-        added.map_or_else(
-            |Away| vec![None; tickets.len()],
-            |added| added.into_iter().map(Some).collect(),
-        )
-    }
-
-    async fn gather_members(&mut self, gather: &[Gather]) -> Answers<Gathered> {
-        if gather.is_empty() {
-            return Vec::new();
-        }
-        let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
-        let gathered = self.ask("gather", store.gather(gather, &sighting)).await;
-        gathered.map_or_else(
-            |Away| vec![None; gather.len()],
-            |gathered| gathered.into_iter().map(Some).collect(),
-        )
     }
 
     async fn added(
@@ -177,7 +162,7 @@ impl Desk {
             }
             Some(Added::Full) => Err(self.turned_away(join.player)),
             Some(Added::Cooling(left)) => Err(cooling_down(left)),
-            // It may have worked, and must not stay so: the client is told that it did not.
+            // No answer. It may have worked, and must not stay so: the client is told that it did not.
             None => Err(self.in_vain(join.player)),
             // Somebody stands somewhere already: that is looked into one by one.
             Some(Added::Kept(_) | Added::Gone) => {

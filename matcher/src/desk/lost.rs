@@ -191,7 +191,7 @@ impl Desk {
                 let view = self.matches.nodes.entry(node).or_default();
                 view.gone_since.get_or_insert(now);
             }
-            News::Ended(ended) => self.rooms_ended(&[ended]).await,
+            News::Ended(ended) => self.room_ended(&ended),
         }
     }
 

@@ -9,6 +9,8 @@ use protocol::time::Timestamp;
 use rpc::token::RoomTicket;
 
 use super::Desk;
+use super::ask::{Away, answer_within};
+use super::calls::Reply;
 use super::lost::{NodeView, Running};
 use super::player::{Activity, Unsettled};
 use super::settling::Placement;
@@ -45,6 +47,10 @@ pub(super) struct Matches {
     pub(super) nodes: BTreeMap<NodeId, NodeView>,
     /// Ended, and the store has yet to hear of it.
     ends: BTreeMap<RoomId, EndedMatch>,
+    /// Of these, those whose players are told when it has, or has not answered.
+    ending: VecDeque<EndedMatch>,
+    /// Of these, those that it is being told.
+    telling: Vec<EndedMatch>,
     /// Ended of late, in that order: a store that forgot so is told again.
     over: VecDeque<RoomId>,
     is_over: BTreeSet<RoomId>,
@@ -91,6 +97,11 @@ impl Matches {
     pub(super) fn record(&self, match_id: MatchId) -> Option<Arc<MatchRecord>> {
         let running = self.running.get(&match_id)?;
         Some(Arc::clone(&running.record))
+    }
+
+    /// Whether the store did not take that some matches are over.
+    pub(super) fn has_unheard_ends(&self) -> bool {
+        self.ends.len() > self.ending.len() + self.telling.len()
     }
 
     /// Whether a room is known to have ended.
@@ -156,29 +167,73 @@ impl Desk {
         self.parts.signer.sign(claims, self.lifetime(record, now))
     }
 
-    /// Rooms ended, as far as it is news.
+    /// Rooms ended, as far as it is news. It waits for the store, and everyone is told then.
     pub(super) async fn rooms_ended(&mut self, ended: &[RoomEnded]) {
         for ended in ended {
-            let RoomEnded { room, match_id, .. } = *ended;
-            if let Some(placement) = self.matches.placing.get_mut(&match_id)
-                && !placement.ended.contains(&room)
-            {
-                placement.ended.push(room);
-            }
-            self.matches.must_end(EndedMatch {
-                match_id,
-                room,
-                ending: ending(&ended.reason),
-            });
+            self.note_end(ended);
         }
-        // First the store: whoever hears that a match is over may queue at once.
         self.flush_ends().await;
         for ended in ended {
-            // A room that was asked for and given up may end, too: its match has another.
-            let running = self.matches.running.get(&ended.match_id);
-            if running.is_some_and(|running| running.record.room == ended.room) {
-                self.end_match(ended.match_id, ending(&ended.reason));
+            self.end_room(ended.match_id, ended.room, ending(&ended.reason));
+        }
+    }
+
+    /// A room ended. First the store hears of it: whoever hears that a match is over may queue at
+    /// once.
+    pub(super) fn room_ended(&mut self, ended: &RoomEnded) {
+        let ended = self.note_end(ended);
+        self.matches.ending.push_back(ended);
+        self.tell_ends();
+    }
+
+    fn note_end(&mut self, ended: &RoomEnded) -> EndedMatch {
+        let RoomEnded { room, match_id, .. } = *ended;
+        if let Some(placement) = self.matches.placing.get_mut(&match_id)
+            && !placement.ended.contains(&room)
+        {
+            placement.ended.push(room);
+        }
+        let ended = EndedMatch {
+            match_id,
+            room,
+            ending: ending(&ended.reason),
+        };
+        self.matches.must_end(ended);
+        ended
+    }
+
+    /// Tells the store of the next rooms that ended.
+    pub(super) fn tell_ends(&mut self) {
+        let Matches {
+            ending, telling, ..
+        } = &mut self.matches;
+        if !telling.is_empty() || ending.is_empty() {
+            return;
+        }
+        telling.extend(ending.drain(..ending.len().min(BATCH)));
+        let told = telling.clone();
+        let Ok(limit) = self.patience() else {
+            return self.have_ended(Err(Away));
+        };
+        let store = Arc::clone(&self.parts.store);
+        self.call(async move { Reply::Ended(answer_within(limit, "end", store.end(&told)).await) });
+    }
+
+    /// The store has heard, or will at a later tick.
+    pub(super) fn have_ended(&mut self, heard: Result<(), Away>) {
+        for ended in std::mem::take(&mut self.matches.telling) {
+            if heard.is_ok() {
+                self.matches.ends.remove(&ended.room);
             }
+            self.end_room(ended.match_id, ended.room, ended.ending);
+        }
+    }
+
+    /// A room that was asked for and given up may end, too: its match has another.
+    fn end_room(&mut self, match_id: MatchId, room: RoomId, ending: Ending) {
+        let running = self.matches.running.get(&match_id);
+        if running.is_some_and(|running| running.record.room == room) {
+            self.end_match(match_id, ending);
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use protocol::id::{PlayerId, TicketId};
 use protocol::time::Timestamp;
+use tokio::time::Instant;
 
 use super::Desk;
 use super::ask::Away;
@@ -25,6 +26,10 @@ use crate::ticket::Ticket;
 
 /// Others' tickets are tried so much later.
 const OTHERS_LATER: Duration = Duration::from_millis(500);
+
+/// Reading a feed, for which the desk waits, takes one part of its time in so many: what others did is
+/// for them to match first, and that they took a ticket shows itself by a claim that is refused.
+const FOLLOW_SHARE: u32 = 10;
 
 /// Parts of a queue that are read in one round.
 const PARTS: usize = 8;
@@ -43,6 +48,8 @@ pub(super) struct View {
     pub(super) queue: Queue,
     /// How far its feed was read. `None`: nothing is known.
     cursor: Option<Cursor>,
+    /// Until then it need not be read again.
+    followed_until: Timestamp,
     reading: Option<Reading>,
 }
 
@@ -92,6 +99,12 @@ impl Queues {
 }
 
 impl View {
+    /// Whether the feed is to be read.
+    pub(super) fn is_behind(&self, now: Timestamp) -> bool {
+        let is_being_read = self.cursor.is_none() || self.reading.is_some();
+        is_being_read || now >= self.followed_until
+    }
+
     /// A ticket waits, and is to be tried then.
     pub(super) fn enter(&mut self, ticket: Arc<Ticket>, try_at: Timestamp) {
         if let Some(reading) = &mut self.reading {
@@ -138,6 +151,7 @@ impl Desk {
     /// Brings a queue up to what the store holds.
     pub(super) async fn follow(&mut self, mode: &ModeName, now: Timestamp) -> Result<(), Away> {
         let store = Arc::clone(&self.parts.store);
+        let began = Instant::now();
         loop {
             let Some(cursor) = self.queues.view(mode).cursor.clone() else {
                 self.begin_anew(mode).await?;
@@ -152,6 +166,7 @@ impl Desk {
             let view = self.queues.view(mode);
             let (unknown, taken) = view.apply(&fed.changes);
             view.cursor = Some(fed.upto);
+            view.followed_until = now + began.elapsed() * FOLLOW_SHARE;
             for player in taken {
                 self.roster.mark(player);
             }

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Desk;
+use super::ask::{Away, answer_within};
+use super::calls::Reply;
 use super::settling::Placement;
 use crate::config::{AcceptRule, Config, Mode, ModeName, Role};
 use crate::faults;
@@ -27,7 +29,16 @@ const PACE: Duration = Duration::from_millis(10);
 const SEARCHES: usize = 1_000;
 
 /// Matches that one call claims.
-const CLAIMS: usize = 64;
+const CLAIMS: usize = 128;
+
+/// Matches whose tickets the store is being asked for.
+#[derive(Debug)]
+pub(super) struct Claiming {
+    mode: ModeName,
+    asked: Vec<(MatchId, Proposal)>,
+    /// Those that are asked for next.
+    rest: Vec<(MatchId, Proposal)>,
+}
 
 impl Desk {
     /// There is something to match. When the next round is to be.
@@ -52,7 +63,7 @@ impl Desk {
     }
 
     async fn round_of(&mut self, config: &Config, name: &ModeName, mode: &Mode, now: Timestamp) {
-        if self.follow(name, now).await.is_err() {
+        if self.queues.view(name).is_behind(now) && self.follow(name, now).await.is_err() {
             return;
         }
         let queue = &self.queues.view(name).queue;
@@ -67,7 +78,7 @@ impl Desk {
         let closed = self.parts.drain.is_draining()
             || self.pauses.get(name).is_some_and(|pause| pause.holds(now))
             || !self.parts.nodes.any_usable();
-        if closed || most == 0 {
+        if closed || most == 0 || self.claiming.is_some() {
             return; // tickets age on
         }
         let limits = Limits {
@@ -79,63 +90,90 @@ impl Desk {
         if queue.next_try().is_some_and(|at| at <= now) {
             self.want_round(); // the pass did not come to everything
         }
-        let mut proposals: Vec<(MatchId, Proposal)> = proposals
+        let proposals: Vec<(MatchId, Proposal)> = proposals
             .into_iter()
             .map(|proposal| (MatchId(rand::random()), proposal))
             .collect();
-        while !proposals.is_empty() {
-            let rest = proposals.split_off(proposals.len().min(CLAIMS));
-            self.claim(config, name, mode, proposals, now).await;
-            proposals = rest;
+        if !proposals.is_empty() {
+            self.claim(name.clone(), proposals, now);
         }
     }
 
-    async fn claim(
-        &mut self,
-        config: &Config,
-        name: &ModeName,
-        mode: &Mode,
-        proposals: Vec<(MatchId, Proposal)>,
-        now: Timestamp,
-    ) {
+    /// Asks for the tickets of matches, as many as one call claims.
+    fn claim(&mut self, mode: ModeName, mut proposals: Vec<(MatchId, Proposal)>, now: Timestamp) {
+        let Ok(limit) = self.patience() else {
+            return self.let_wait(&mode, proposals, now);
+        };
+        let rest = proposals.split_off(proposals.len().min(CLAIMS));
+        let rule = self.config.modes.get(&mode).and_then(|mode| mode.accept);
         let wanted: Vec<Wanted> = proposals
             .iter()
             .map(|(match_id, proposal)| Wanted {
                 match_id: *match_id,
                 tickets: ids(proposal),
-                ask: mode.accept.map(|rule| question(rule, proposal)),
+                ask: rule.map(|rule| question(rule, proposal)),
             })
             .collect();
-        let (claimant, claim_for) = (self.incarnation(), config.placing.claim_for);
+        let (claimant, claim_for) = (self.incarnation(), self.config.placing.claim_for);
         let store = Arc::clone(&self.parts.store);
-        faults::BEFORE_CLAIM.pass();
-        let claim = store.claim(&wanted, &claimant, claim_for);
-        let granted = self.ask("claim", claim).await;
-        faults::AFTER_CLAIM.pass();
-        let Ok(granted) = granted else {
-            // Maybe they are claimed: then the feed says so, and the claims run out.
-            let tickets = proposals.into_iter().flat_map(|(_, one)| one.tickets);
-            let view = self.queues.view(name);
-            for seated in tickets {
-                view.enter(seated.ticket, now);
-            }
+        self.call(async move {
+            faults::BEFORE_CLAIM.pass();
+            let claim = store.claim(&wanted, &claimant, claim_for);
+            let granted = answer_within(limit, "claim", claim).await;
+            faults::AFTER_CLAIM.pass();
+            Reply::Claimed(granted)
+        });
+        self.claiming = Some(Claiming {
+            mode,
+            asked: proposals,
+            rest,
+        });
+    }
+
+    /// The store has given matches their tickets, or not.
+    pub(super) async fn have_claimed(&mut self, granted: Result<Vec<bool>, Away>) {
+        let Some(claiming) = self.claiming.take() else {
             return;
         };
+        let now = self.clock.now();
+        let Claiming {
+            mode: name,
+            asked,
+            rest,
+        } = claiming;
+        self.want_round();
+        let Ok(granted) = granted else {
+            // Maybe they are claimed: then the feed says so, and the claims run out.
+            self.let_wait(&name, asked, now);
+            return self.let_wait(&name, rest, now);
+        };
+        let config = self.config();
+        // Without the mode the claims run out, and then everyone is told.
+        let mode = config.modes.get(&name);
         let mut refused = Vec::new();
-        for ((match_id, proposal), granted) in proposals.into_iter().zip(granted) {
-            if granted {
-                self.begin_placing(config, name, mode, match_id, &proposal);
-            } else {
+        for ((match_id, proposal), granted) in asked.into_iter().zip(granted) {
+            if !granted {
                 self.metrics.claims_refused.increment(1);
                 refused.extend(ids(&proposal));
+            } else if let Some(mode) = mode {
+                self.begin_placing(&config, &name, mode, match_id, &proposal);
             }
         }
-        if refused.is_empty() {
-            return;
+        if !refused.is_empty() {
+            // Some of them are not there any more. What players have to do with that, turns find
+            // out; if the store does not answer, the queue is read anew.
+            let _ = self.enter_found(&name, &refused, now).await;
         }
-        // Some of them are not there any more. What players have to do with that, turns find out.
-        if self.enter_found(name, &refused, now).await.is_ok() {
-            self.want_round();
+        if !rest.is_empty() {
+            self.claim(name, rest, now);
+        }
+    }
+
+    /// Tickets that are not claimed go on waiting.
+    fn let_wait(&mut self, mode: &ModeName, proposals: Vec<(MatchId, Proposal)>, now: Timestamp) {
+        let view = self.queues.view(mode);
+        for seated in proposals.into_iter().flat_map(|(_, one)| one.tickets) {
+            view.enter(seated.ticket, now);
         }
     }
 

@@ -69,10 +69,18 @@ async fn a_redis_that_was_restarted_empty_gets_its_tickets_back() {
         client.attach(gateway).await;
         client.join(gateway, "duel").await;
     }
-    // Two of the three meet, in whichever order they were seen.
-    let pair = [&clients[0], &clients[1]];
-    pair[0].take(&here, "match.found").await;
-    pair[1].take(&there, "match.found").await;
+    // Two of the three meet, whichever matcher sees them first.
+    world.syncd().asked_for(1).await;
+    let room = world.syncd().asked().remove(0);
+    let is_in = |client: &&Client| room.seats.iter().any(|seat| seat.player == client.player().0);
+    let at = |client: &Client| match client.player().0 {
+        1 | 3 => &here,
+        _ => &there,
+    };
+    let (pair, left): (Vec<&Client>, Vec<&Client>) = clients[..3].iter().partition(is_in);
+    for client in &pair {
+        client.take(at(client), "match.found").await;
+    }
 
     server.restart_empty();
     let late = &clients[3];
@@ -85,12 +93,12 @@ async fn a_redis_that_was_restarted_empty_gets_its_tickets_back() {
         }
     }
     let found = [
-        clients[2].take(&here, "match.found").await,
+        left[0].take(at(left[0]), "match.found").await,
         late.take(&there, "match.found").await,
     ];
     assert_eq!(found[0]["match"], found[1]["match"]);
-    let room = world.syncd().asked()[0].room;
-    world.syncd().end_room(room, "finished").await;
-    pair[0].take(&here, "match.ended").await;
-    pair[1].take(&there, "match.ended").await;
+    world.syncd().end_room(room.room, "finished").await;
+    for client in pair {
+        client.take(at(client), "match.ended").await;
+    }
 }

@@ -301,7 +301,6 @@ async fn served(mut crowd: JoinSet<()>) {
 
 #[tokio::test(start_paused = true)]
 async fn an_office_that_dies_between_any_two_steps_loses_and_doubles_nothing() {
-    let mut died = 0;
     for point in POINTS {
         for side in [Side::Before, Side::After] {
             for call in [1, 2, 5] {
@@ -309,11 +308,14 @@ async fn an_office_that_dies_between_any_two_steps_loses_and_doubles_nothing() {
                 let world = World::new(Arc::new(MemorySeats::new()), ledger(), 8, 3, Some(fault));
                 served(world.crowd(40)).await;
                 world.check(&format!("{fault:?}")).await;
-                died += usize::from(world.offices[0].way.is_dead());
+                // How often a step is taken depends on how many wishes come together; these are
+                // taken always.
+                let is_certain = call == 1 && !["undo", "seats_of"].contains(&point);
+                let died = world.offices[0].way.is_dead();
+                assert!(died || !is_certain, "{fault:?} did not happen");
             }
         }
     }
-    assert!(died >= 12, "faults happen: {died}");
 }
 
 #[tokio::test(start_paused = true)]
