@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::results::FIRST_RATING;
+use engine::Rating;
 use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::Ack;
@@ -129,7 +130,7 @@ impl Desk {
         let Some(player) = self.roster.player_mut(id) else {
             return;
         };
-        player.ratings = Ratings::new(FIRST_RATING);
+        player.ratings = Ratings::new((FIRST_RATING, Rating::FIRST.spread()));
         let attempt = player.claim().attempt;
         if let Some((stream, session)) = player.line()
             && let Some(batch) = self.outbox.to(stream)
