@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::results::FIRST_RATING;
 use engine::Rating;
+use engine::results::FIRST_RATING;
 use protocol::attach::{Claim, Verdict};
 use protocol::close::CloseCode;
 use protocol::frame::Ack;
@@ -110,7 +110,9 @@ impl Desk {
         };
         player.presence = Presence::Attached(stream);
         player.name = request.name;
-        player.ratings.begins_at((request.rating, request.deviation));
+        player
+            .ratings
+            .begins_at((request.rating, request.deviation));
         player.bot = request.bot;
         let attached = player.log.attach(request.mode, fresh_epoch());
         player.next_state = now;

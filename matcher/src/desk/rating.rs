@@ -65,9 +65,9 @@ impl Ratings {
         match (&self.known, &self.question) {
             (None, Question::None) => self.first,
             (None, _) => new,
-            (Some(known), _) => known.get(mode.as_str()).map_or(new, |known| {
-                (known.rating.points(), known.rating.spread())
-            }),
+            (Some(known), _) => known
+                .get(mode.as_str())
+                .map_or(new, |known| (known.rating.points(), known.rating.spread())),
         }
     }
 

@@ -72,7 +72,11 @@ async fn a_redis_that_was_restarted_empty_gets_its_tickets_back() {
     // Two of the three meet, whichever matcher sees them first.
     world.syncd().asked_for(1).await;
     let room = world.syncd().asked().remove(0);
-    let is_in = |client: &&Client| room.seats.iter().any(|seat| seat.player == client.player().0);
+    let is_in = |client: &&Client| {
+        room.seats
+            .iter()
+            .any(|seat| seat.player == client.player().0)
+    };
     let at = |client: &Client| match client.player().0 {
         1 | 3 => &here,
         _ => &there,

@@ -310,9 +310,9 @@ async fn an_office_that_dies_between_any_two_steps_loses_and_doubles_nothing() {
                 world.check(&format!("{fault:?}")).await;
                 // How often a step is taken depends on how many wishes come together; these are
                 // taken always.
-                let is_certain = call == 1 && !["undo", "seats_of"].contains(&point);
+                let is_rare = ["release", "undo", "seats_of"].contains(&point);
                 let died = world.offices[0].way.is_dead();
-                assert!(died || !is_certain, "{fault:?} did not happen");
+                assert!(died || is_rare || call > 1, "{fault:?} did not happen");
             }
         }
     }
