@@ -27,7 +27,10 @@ fn start(folder: &Path, database: Option<&PostgresServer>) -> Process {
     std::fs::write(&key, [7; 32]).expect("a file");
     let key = key.display().to_string();
     std::fs::write(&file, PostgresServer::PASSWORD).expect("a file");
-    let (file, url) = (file.display().to_string(), database.map(PostgresServer::url));
+    let (file, url) = (
+        file.display().to_string(),
+        database.map(PostgresServer::url),
+    );
     let mut settings = vec![
         ("PIXELRUSH_GATEWAY__LISTEN", "127.0.0.1:0"),
         ("PIXELRUSH_ADMIN__LISTEN", "127.0.0.1:0"),

@@ -81,7 +81,12 @@ fn by_start(report: &Report, place: impl Fn(&Point) -> (f64, f64)) -> Vec<Series
         });
         Series {
             notes: notes.collect(),
-            ..Series::new(format!("start {start}"), Style::LineAndDots, LINES[at % LINES.len()], places)
+            ..Series::new(
+                format!("start {start}"),
+                Style::LineAndDots,
+                LINES[at % LINES.len()],
+                places,
+            )
         }
     });
     lines.collect()
