@@ -61,10 +61,9 @@ impl SeatLedger for PostgresSeats {
             let mut attempts = Attempts::within(DEADLINE, BOOK);
             loop {
                 let attempt = book(&self.pool, place, event, bookings, now_ms);
-                match attempts.make(attempt).await? {
-                    Some(Some(booked)) => return booked,
-                    // Somebody who does not take turns came between, or Postgres was lost.
-                    Some(None) | None => {}
+                // Else somebody who does not take turns came between, or Postgres was lost.
+                if let Some(Some(booked)) = attempts.make(attempt).await? {
+                    return booked;
                 }
             }
         })
