@@ -168,6 +168,9 @@ impl Group {
                 .map(|(player, rating)| member(player, *rating, false))
                 .collect(),
             party: None,
+            private: None,
+            version: None,
+            attributes: BTreeMap::default(),
             regions: self.regions.clone(),
             enqueued_at: now,
         };
@@ -189,6 +192,9 @@ pub(crate) fn bot(id: TicketId, scenario: &Scenario, now: Timestamp) -> Ticket {
         mode: scenario.mode.clone(),
         members: vec![member(u64::MAX - id.0, 0, true)],
         party: None,
+        private: None,
+        version: None,
+        attributes: BTreeMap::default(),
         regions: BTreeMap::new(),
         enqueued_at: now,
     }
@@ -199,6 +205,8 @@ fn member(player: u64, rating: i32, bot: bool) -> Member {
         player: PlayerId(player),
         name: String::new(),
         rating,
+        deviation: 0,
+        roles: Vec::new(),
         bot,
     }
 }

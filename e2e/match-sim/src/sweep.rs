@@ -80,6 +80,7 @@ pub fn run(scenario: &Scenario, mode: &Mode) -> Result<Vec<Point>, ModeError> {
                     0 => mode.window.cap.max(*start),
                     cap => cap,
                 },
+                ..mode.window
             };
             settings.push(Mode::new(options)?);
         }
