@@ -37,7 +37,11 @@ fn exchange(one: &mut [One], other: &mut [One], price: f64) -> bool {
     for by_rating in [true, false] {
         all.sort_unstable_by_key(|one| {
             let (rating, came) = (i64::from(one.rating), one.came.0.cast_signed());
-            if by_rating { (rating, came) } else { (came, rating) }
+            if by_rating {
+                (rating, came)
+            } else {
+                (came, rating)
+            }
         });
         let (first, second) = all.split_at(one.len());
         let cost = cost(first, price) + cost(second, price);
