@@ -494,6 +494,11 @@ fn both_sides_have_to_accept() {
     let duel = Mode::new(ModeOptions {
         players: PlayerRange { min: 2, max: 2 },
         bots: false,
+        window: RatingWindow {
+            start: 150,
+            widen_per_second: 75,
+            cap: 1000,
+        },
         ..ModeOptions::default()
     })
     .unwrap();

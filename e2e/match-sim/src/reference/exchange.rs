@@ -34,12 +34,15 @@ fn exchange(one: &mut [One], other: &mut [One], price: f64) -> bool {
     let mut all: Vec<One> = one.iter().chain(other.iter()).copied().collect();
     let mut changed = false;
     let mut least = before - 1e-6;
-    let orders: [fn(&One) -> (i64, i64); 2] = [
-        |one| (i64::from(one.rating), one.came.0.cast_signed()),
-        |one| (one.came.0.cast_signed(), i64::from(one.rating)),
-    ];
-    for order in orders {
-        all.sort_unstable_by_key(order);
+    for by_rating in [true, false] {
+        all.sort_unstable_by_key(|one| {
+            let (rating, came) = (i64::from(one.rating), one.came.0.cast_signed());
+            if by_rating {
+                (rating, came)
+            } else {
+                (came, rating)
+            }
+        });
         let (first, second) = all.split_at(one.len());
         let cost = cost(first, price) + cost(second, price);
         if cost < least {
