@@ -498,14 +498,15 @@ fn both_sides_have_to_accept() {
             start: 150,
             widen_per_second: 75,
             cap: 1000,
+            deviation_percent: 50,
         },
         ..ModeOptions::default()
     })
     .unwrap();
-    // 200 at first, 25 more each second: the one who has just come does not reach 300.
+    // 150 at first, 75 more each second: the one who has just come does not reach 300.
     let mut waiting = [solo(1, 1500, 10, false), solo(2, 1800, 0, false)];
     assert!(pair(&duel, &waiting, NOW, 9).is_empty());
-    waiting[1] = solo(2, 1800, 4, false);
+    waiting[1] = solo(2, 1800, 2, false);
     assert_eq!(pair(&duel, &waiting, NOW, 9).len(), 1);
 }
 
