@@ -31,7 +31,7 @@ use super::{Counts, Released, Reserved};
 use crate::config::{Config, EventName};
 
 /// Wishes that may wait in a lane. Over it they are refused: try again.
-const LANE: usize = 8192;
+const LANE: usize = 32_768;
 
 /// How long writing a seat takes at most, with the ledger's deadline of 5 s; later it is in doubt.
 pub const WRITING: Duration = Duration::from_secs(10);
