@@ -157,6 +157,37 @@ pub struct Asked {
     pub is_here: bool,
 }
 
+/// Whose standing is asked for, and what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Whose.
+    pub asked: Asked,
+    /// Where the player is thought to be.
+    pub at: Option<Spot>,
+}
+
+/// Where most players are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    /// On a ticket that waits.
+    Waiting(TicketId),
+    /// In a match that runs.
+    Playing(MatchId),
+}
+
+impl Spot {
+    /// Whether a player who stands there is here.
+    pub fn is(self, standing: &Standing) -> bool {
+        match (self, standing) {
+            (Self::Waiting(id), Standing::Ticket(found)) => {
+                found.ticket.id == id && found.claimed_by.is_none()
+            }
+            (Self::Playing(id), Standing::Match(record)) => record.id == id,
+            _ => false,
+        }
+    }
+}
+
 /// What came of one ticket of [`TicketStore::add`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
@@ -454,6 +485,23 @@ pub trait TicketStore: Send + Sync + 'static {
         asked: &'a [Asked],
         sighting: &'a Sighting,
     ) -> BoxFuture<'a, Result<Vec<Standing>, EngineError>>;
+
+    /// As [`standing`](Self::standing), but for those who are where they are expected to be: `None`.
+    fn moved<'a>(
+        &'a self,
+        expected: &'a [Expected],
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Vec<Option<Standing>>, EngineError>> {
+        Box::pin(async move {
+            let asked: Vec<Asked> = expected.iter().map(|one| one.asked).collect();
+            let standings = self.standing(&asked, sighting).await?;
+            let news = |(one, standing): (&Expected, Standing)| {
+                let is_as_expected = one.at.is_some_and(|at| at.is(&standing));
+                (!is_as_expected).then_some(standing)
+            };
+            Ok(expected.iter().zip(standings).map(news).collect())
+        })
+    }
 
     /// Gives claims back that ran out, and removes players whom nobody has seen for the grace
     /// time; some hundreds at most in one call. For every matcher to call about once a second.

@@ -17,11 +17,11 @@ use protocol::time::Timestamp;
 use super::Desk;
 use super::ask::Away;
 use super::leaving::Leave;
-use super::player::{Activity, Playing, Proposed, Queued, Unsettled, Wish};
+use super::player::{Activity, Player, Playing, Proposed, Queued, Unsettled, Wish};
 use crate::event::{Leaving, MatchEvent};
 use crate::store::{
-    Added, Asked, EndedMatch, Ending, Found, Gathered, Gathering, MatchRecord, Restored, Sighting,
-    Standing,
+    Added, Asked, EndedMatch, Ending, Expected, Found, Gathered, Gathering, MatchRecord, Restored,
+    Sighting, Spot, Standing,
 };
 use crate::ticket::Ticket;
 
@@ -73,25 +73,41 @@ impl Desk {
         let few = self.queues.take_hurry(HURRIED).max(FEW);
         let mut players = self.roster.next_waiting(parts, few);
         players.extend(self.roster.next_playing(TURNS));
-        let is_here = |id| {
-            let player = self.roster.player(id);
-            player.is_some_and(|player| player.is_here() && player.unsettled.is_none())
-        };
-        let asked: Vec<Asked> = players
-            .into_iter()
-            .map(|player| Asked {
-                player,
-                is_here: is_here(player),
-            })
-            .collect();
-        for asked in asked.chunks(BATCH) {
-            let Ok(standings) = self.ask_standing(asked).await else {
+        let expected = players.into_iter().map(|player| self.expected(player));
+        let expected: Vec<Expected> = expected.collect();
+        for expected in expected.chunks(BATCH) {
+            let (store, sighting) = (Arc::clone(&self.parts.store), self.sighting());
+            let moved = store.moved(expected, &sighting);
+            let Ok(standings) = self.ask("standing", moved).await else {
                 return; // everyone keeps what they have
             };
-            for (asked, standing) in asked.iter().zip(standings) {
-                self.learn(asked.player, standing, asked.is_here, now).await;
+            for (Expected { asked, .. }, standing) in expected.iter().zip(standings) {
+                if let Some(standing) = standing {
+                    self.learn(asked.player, standing, asked.is_here, now).await;
+                }
             }
         }
+    }
+
+    /// Where a player is, as far as it is known here.
+    fn expected(&self, id: PlayerId) -> Expected {
+        let settled = self
+            .roster
+            .player(id)
+            .filter(|player| player.unsettled.is_none());
+        let at = settled.and_then(|player| match &player.activity {
+            Activity::Queued(queued) if queued.placing.is_none() => queued
+                .ticket
+                .as_ref()
+                .map(|ticket| Spot::Waiting(ticket.id)),
+            Activity::Playing(playing) => Some(Spot::Playing(playing.match_id)),
+            _ => None,
+        });
+        let asked = Asked {
+            player: id,
+            is_here: settled.is_some_and(Player::is_here),
+        };
+        Expected { asked, at }
     }
 
     /// What a player is told of what the store says. It may have forgotten its last writes, and

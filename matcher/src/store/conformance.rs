@@ -23,8 +23,8 @@ use protocol::time::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    Added, Asked, EndedMatch, Ending, Gather, Gathered, MatchRecord, Removed, Settling, Sighting,
-    Standing, TicketStore, Wanted,
+    Added, Asked, EndedMatch, Ending, Expected, Gather, Gathered, MatchRecord, Removed, Settling,
+    Sighting, Spot, Standing, TicketStore, Wanted,
 };
 use crate::config::{ModeName, Region, Role};
 use crate::ticket::{Attributes, Member, PartyCode, Ticket};
@@ -288,6 +288,32 @@ impl Checked<'_> {
         let mut standing = standing.expect("the store answers");
         assert_eq!(standing.len(), 1);
         standing.remove(0)
+    }
+
+    /// Whether the store has news of a player who is expected there.
+    async fn has_moved(self, player: u64, at: Spot) -> bool {
+        let asked = Asked {
+            player: PlayerId(player),
+            is_here: true,
+        };
+        let expected = Expected {
+            asked,
+            at: Some(at),
+        };
+        let moved = self.0.moved(&[expected], &sighting("matcher-1")).await;
+        let moved = moved.expect("the store answers");
+        assert_eq!(moved.len(), 1);
+        match &moved[0] {
+            Some(standing) => {
+                assert!(!at.is(standing), "{standing:?} is where it is expected");
+                assert_eq!(*standing, self.standing(player).await);
+                true
+            }
+            None => {
+                assert!(at.is(&self.standing(player).await));
+                false
+            }
+        }
     }
 
     /// The player's ticket and the match that has it.

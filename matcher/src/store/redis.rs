@@ -21,8 +21,8 @@ use self::replies::{damaged, duration, gathered, in_order, kind, legible, privat
 use self::written::{about, attributes, json, list, millis, names, push_ticket, written};
 use super::{
     Acceptance, Added, Answered, Asked, Changed, CoolDown, Cursor, EndedMatch, Ending, Entered,
-    Entering, Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored, Settling,
-    Sighting, Standing, Start, Swept, TicketStore, Wanted,
+    Entering, Expected, Fed, Gather, Gathered, MatchRecord, Page, PrivateChange, Removed, Restored,
+    Settling, Sighting, Spot, Standing, Start, Swept, TicketStore, Wanted,
 };
 use crate::config::ModeName;
 use crate::ticket::{Ticket, Version};
@@ -464,17 +464,44 @@ impl TicketStore for RedisStore {
         sighting: &'a Sighting,
     ) -> BoxFuture<'a, Result<Vec<Standing>, EngineError>> {
         Box::pin(async move {
+            let at = None;
+            let unknown = asked.iter().map(|asked| Expected { asked: *asked, at });
+            let unknown: Vec<Expected> = unknown.collect();
+            let standings = self.moved(&unknown, sighting).await?;
+            // Nobody is expected anywhere.
+            Ok(standings.into_iter().flatten().collect())
+        })
+    }
+
+    fn moved<'a>(
+        &'a self,
+        expected: &'a [Expected],
+        sighting: &'a Sighting,
+    ) -> BoxFuture<'a, Result<Vec<Option<Standing>>, EngineError>> {
+        Box::pin(async move {
             let operation = "asking where players stand";
             let mut call = self
                 .call(&scripts::STANDING)
                 .arg(sighting.by.to_string())
                 .arg(millis(sighting.grace));
-            for asked in asked {
-                call.push(format!("{} {}", asked.player, u8::from(asked.is_here)));
+            for Expected { asked, at } in expected {
+                let (player, is_here) = (asked.player, u8::from(asked.is_here));
+                call.push(match at {
+                    None => format!("{player} {is_here}"),
+                    Some(Spot::Waiting(ticket)) => format!("{player} {is_here} t:{ticket}"),
+                    Some(Spot::Playing(match_id)) => format!("{player} {is_here} m:{match_id}"),
+                });
             }
             let replies: Vec<Reply> = self.redis.run(operation, call).await?;
-            let standings = replies.iter().map(|reply| standing(operation, reply));
-            in_order(operation, asked.len(), standings.collect())
+            let news = |reply: &Reply| match reply.is_empty() {
+                true => Ok(None),
+                false => standing(operation, reply).map(Some),
+            };
+            in_order(
+                operation,
+                expected.len(),
+                replies.iter().map(news).collect(),
+            )
         })
     }
 

@@ -1,11 +1,12 @@
 //! Matches that run.
 
-use protocol::id::{MatchId, PlayerId};
+use protocol::id::{MatchId, PlayerId, TicketId};
 
 use super::{Checked, LONG, checks, record, ticket};
-use crate::store::{Added, Ending, Removed, Restored, Standing};
+use crate::store::{Added, Ending, Removed, Restored, Spot, Standing};
 
 checks![
+    who_is_as_expected_is_no_news,
     a_match_takes_the_place_of_its_tickets,
     who_left_before_the_match_has_no_seat_in_it,
     a_claim_that_was_given_back_does_not_settle,
@@ -42,6 +43,22 @@ async fn a_match_takes_the_place_of_its_tickets(store: Checked<'_>) {
     store.give_back(401).await;
     assert!(store.waiting("race").await.is_empty());
     store.end(401, 401).await;
+}
+
+async fn who_is_as_expected_is_no_news(store: Checked<'_>) {
+    let (waits, plays) = (Spot::Waiting(TicketId(9481)), Spot::Playing(MatchId(9481)));
+    assert!(store.has_moved(9481, waits).await, "it is not there yet");
+    store.add_all([9481]).await;
+    assert!(!store.has_moved(9481, waits).await);
+    assert!(store.has_moved(9481, Spot::Waiting(TicketId(9482))).await);
+    assert!(store.has_moved(9481, plays).await);
+    store.claim(&[(9481, &[9481])]).await;
+    assert!(store.has_moved(9481, waits).await, "it is claimed");
+    assert!(store.settle(&record(9481, &[9481])).await);
+    assert!(store.has_moved(9481, waits).await);
+    assert!(!store.has_moved(9481, plays).await);
+    store.end(9481, 9481).await;
+    assert!(store.has_moved(9481, plays).await);
 }
 
 async fn who_left_before_the_match_has_no_seat_in_it(store: Checked<'_>) {

@@ -10,16 +10,21 @@ local function claim(match, tickets, ask, willing)
     redis.call('ZADD', P .. 'claims', ends_at, match)
     return before == text -- asked twice
   end
-  local seen, modes = {}, {}
-  for index, ticket in ipairs(tickets) do
+  local seen, by_mode = {}, {}
+  for _, ticket in ipairs(tickets) do
     local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'c')
     if seen[ticket] or not found[1] or found[2] then
       return false
     end
-    seen[ticket], modes[index] = true, found[1]
+    local waiting = by_mode[found[1]] or {}
+    seen[ticket], by_mode[found[1]] = true, waiting
+    waiting[#waiting + 1] = ticket
   end
-  for index, ticket in ipairs(tickets) do
-    dequeue(ticket, modes[index])
+  for mode, waiting in pairs(by_mode) do
+    redis.call('ZREM', P .. 'q:' .. mode, unpack(waiting))
+    tell(mode, '-' .. table.concat(waiting, ' -'))
+  end
+  for _, ticket in ipairs(tickets) do
     redis.call('HSET', P .. 't:' .. ticket, 'c', match)
     if ask then
       redis.call('HSET', P .. 't:' .. ticket, 'a', NOW + ask)

@@ -20,7 +20,7 @@
 local P = KEYS[1]
 local REMEMBERED_MS = 120000
 local FEED_KEPT = 1024
-local fed = {}
+local fed, seated = {}, {}
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -42,8 +42,12 @@ local function forget(player)
 end
 
 local function put(player, at, by, grace)
-  redis.call('DEL', P .. 'p:' .. player)
-  redis.call('HSET', P .. 'p:' .. player, 'at', at, 'by', by)
+  local key = P .. 'p:' .. player
+  if redis.call('HSET', key, 'at', at, 'by', by) < 2 then
+    -- What is left of another place, and that it ends by itself.
+    redis.call('HDEL', key, 'left')
+    redis.call('PERSIST', key)
+  end
   redis.call('ZADD', P .. 'seen', NOW + grace, player)
 end
 
@@ -51,7 +55,7 @@ local function put_in_match(player, match, lifetime)
   local key = P .. 'p:' .. player
   redis.call('HSET', key, 'at', 'm:' .. match)
   redis.call('PEXPIRE', key, lifetime)
-  redis.call('ZREM', P .. 'seen', player)
+  seated[#seated + 1] = player
 end
 
 -- What kind of place a player has, and its name.
@@ -160,14 +164,18 @@ local function dequeue(ticket, mode)
   end
 end
 
+local function bury(ticket)
+  redis.call('DEL', P .. 't:' .. ticket)
+  redis.call('SET', P .. 'gone:' .. ticket, '1', 'PX', REMEMBERED_MS)
+end
+
 -- A ticket that waits, or that is claimed, is gone.
 local function drop_ticket(ticket)
   local found = redis.call('HMGET', P .. 't:' .. ticket, 'mode', 'c')
   if found[1] and not found[2] then
     dequeue(ticket, found[1])
   end
-  redis.call('DEL', P .. 't:' .. ticket)
-  redis.call('SET', P .. 'gone:' .. ticket, '1', 'PX', REMEMBERED_MS)
+  bury(ticket)
 end
 
 local function keep_ticket(ticket, json, mode, rating, players, code)
@@ -309,8 +317,11 @@ end
 
 -- A ticket goes up in a match, with those on it who have not left.
 local function seat(ticket, match, lifetime)
-  local found = redis.call('HMGET', P .. 't:' .. ticket, 'p', 'k', 'r')
-  drop_ticket(ticket)
+  local found = redis.call('HMGET', P .. 't:' .. ticket, 'p', 'k', 'r', 'mode', 'c')
+  if found[4] and not found[5] then
+    dequeue(ticket, found[4])
+  end
+  bury(ticket)
   if found[3] and redis.call('HGET', P .. 'r:' .. found[3], 't') == match then
     redis.call('DEL', P .. 'r:' .. found[3])
   end
