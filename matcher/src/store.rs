@@ -14,6 +14,7 @@ pub mod memory;
 pub mod private;
 pub mod record;
 pub mod redis;
+pub mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use engine::{BoxFuture, EngineError, Incarnation};
 use protocol::id::{MatchId, PlayerId, RoomId, TicketId};
 use protocol::time::Timestamp;
 
-use crate::config::{ModeName, Region, Role};
+use crate::config::{ModeName, Region};
 use crate::ticket::{Attributes, Member, PartyCode, Ticket, Version};
 
 pub use crate::event::Ending;
@@ -32,57 +33,12 @@ pub use memory::MemoryStore;
 pub use private::{Changed, Entered, Entering, PrivateChange, PrivateMember, PrivateRoom, Start};
 pub use record::MatchRecord;
 pub use redis::RedisStore;
+pub use standing::{Asked, Asking, Expected, Found, Gathering, Sighting, Spot, Standing};
 
 /// How long a store remembers the names of tickets that are gone and of rooms that ended, so that
 /// a matcher which has not heard of it does not bring them back. Longer than a matcher is behind:
 /// one that was frozen catches up before it brings anything back.
 pub const REMEMBERED: Duration = Duration::from_secs(120);
-
-/// Where a player stands. In one of these places, never in two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Nowhere.
-    Nothing,
-    /// On a ticket.
-    Ticket(Found),
-    /// In a party that is not complete.
-    Gathering(Gathering),
-    /// In a private room.
-    Private(PrivateRoom),
-    /// In a match that runs.
-    Match(Arc<MatchRecord>),
-}
-
-/// A player's ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The ticket.
-    pub ticket: Arc<Ticket>,
-    /// The match that has it; `None`: it waits.
-    pub claimed_by: Option<MatchId>,
-    /// That match asks its players whether they take part.
-    pub asking: Option<Asking>,
-}
-
-impl Found {
-    /// A ticket that waits.
-    pub fn waiting(ticket: Arc<Ticket>) -> Self {
-        Self {
-            ticket,
-            claimed_by: None,
-            asking: None,
-        }
-    }
-}
-
-/// A question to a player whether they take part in a match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asking {
-    /// How much longer it is open.
-    pub left: Duration,
-    /// Whether this player has accepted.
-    pub accepted: bool,
-}
 
 /// How long who does not accept is kept out, in a row of refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,78 +70,6 @@ pub enum Acceptance {
     Complete,
     /// The match is off: its tickets wait again, without those who did not accept in time.
     Off,
-}
-
-/// A party that is not complete, as one of its members sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gathering {
-    /// What its members agree on.
-    pub code: PartyCode,
-    /// What it wants to play.
-    pub mode: ModeName,
-    /// Members wanted.
-    pub size: u8,
-    /// Members present.
-    pub present: u8,
-    /// The member's own regions.
-    pub regions: BTreeMap<Region, u32>,
-    /// The build that all of it play, if that matters.
-    pub version: Option<Version>,
-    /// What all of it meet others by.
-    pub attributes: Attributes,
-    /// The roles that the member takes.
-    pub roles: Vec<Role>,
-    /// Since when the member waits.
-    pub since: Timestamp,
-}
-
-/// Who sees players, and for how long their places are kept from then on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// The matcher.
-    pub by: Incarnation,
-    /// How long a place is kept.
-    pub grace: Duration,
-}
-
-/// Whose standing is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// Whose.
-    pub player: PlayerId,
-    /// Whether the player is there, at the matcher that asks: then the place is kept for longer.
-    pub is_here: bool,
-}
-
-/// Whose standing is asked for, and what is known of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
-    /// Whose.
-    pub asked: Asked,
-    /// Where the player is thought to be.
-    pub at: Option<Spot>,
-}
-
-/// Where most players are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spot {
-    /// On a ticket that waits.
-    Waiting(TicketId),
-    /// In a match that runs.
-    Playing(MatchId),
-}
-
-impl Spot {
-    /// Whether a player who stands there is here.
-    pub fn is(self, standing: &Standing) -> bool {
-        match (self, standing) {
-            (Self::Waiting(id), Standing::Ticket(found)) => {
-                found.ticket.id == id && found.claimed_by.is_none()
-            }
-            (Self::Playing(id), Standing::Match(record)) => record.id == id,
-            _ => false,
-        }
-    }
 }
 
 /// What came of one ticket of [`TicketStore::add`].

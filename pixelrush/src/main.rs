@@ -13,6 +13,7 @@ mod cli;
 mod failure;
 mod problems;
 mod replay;
+mod running;
 mod secrets;
 mod service;
 mod settings;

@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::running::Running;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::stores::{MatcherStores, consume_results, without_players};
@@ -50,38 +51,6 @@ pub(crate) struct Host {
     matcher: watch::Sender<Arc<matcher::Config>>,
     /// Why a service ended by itself.
     failure: Arc<Mutex<Option<Failure>>>,
-}
-
-/// Services at work.
-pub(crate) struct Running {
-    tasks: Vec<JoinHandle<()>>,
-    /// Answers until the very end.
-    _admin: AbortOnDrop,
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Running {
-    pub(crate) fn new(tasks: Vec<JoinHandle<()>>, admin: JoinHandle<()>) -> Self {
-        Self {
-            tasks,
-            _admin: AbortOnDrop(admin),
-        }
-    }
-
-    /// Waits until every service has drained.
-    pub(crate) async fn finished(self) {
-        for task in self.tasks {
-            // One that panicked has said so.
-            let _ = task.await;
-        }
-    }
 }
 
 impl Host {

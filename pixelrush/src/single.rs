@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bots::Pool;
 use crate::failure::Failure;
+use crate::running::Running;
 use crate::secrets::Secrets;
-use crate::service::{Host, Running, generation, listen, say};
+use crate::service::{Host, generation, listen, say};
 use crate::stores::MatcherStores;
 
 /// Starts everything and says where the game is.

@@ -10,7 +10,6 @@ mod columns;
 mod players;
 mod reading;
 mod results;
-mod row;
 mod schema;
 mod seats;
 

@@ -2,7 +2,8 @@
 //! to write it all again. Pure.
 //!
 //! - Entries go in order, one call in flight at a time; those that gather meanwhile go with the
-//!   next one (group commit). So do those that nobody waits for. Checkpoints go beside them, never ahead of the entries.
+//!   next one (group commit). So do those that nobody waits for. Checkpoints go beside them, never
+//!   ahead of the entries, and together if nobody waits for them.
 //! - The store may forget the end of what it confirmed (a fail-over) or all of it (it came back
 //!   empty). So the owner keeps every entry that some written checkpoint still needs, and the
 //!   newest checkpoint of each room. It finds out by the numbers, of entries and of checkpoint
@@ -13,12 +14,16 @@
 //!   confirmed entries are missing.
 //! - A sealed journal is the end: the rooms belong to somebody else.
 
+mod request;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use engine::journals::MAX_ENTRIES;
 use engine::{Checkpoints, Seq, Written};
 use protocol::id::RoomId;
+
+pub use request::{Reply, Request};
 
 /// Bytes of entries that one call carries at most, unless a single one is larger.
 const CALL_BYTES: usize = 1024 * 1024;
@@ -28,28 +33,6 @@ const CALL_ROOMS: (usize, usize) = (128, 512 * 1024);
 
 /// Rooms that are gone are remembered, in case the store forgets that.
 const BURIED: usize = 4096;
-
-/// What the store is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// [`engine::Journals::open`].
-    Open {
-        /// Everything up to here is behind it.
-        after: Seq,
-    },
-    /// [`engine::Journals::append`].
-    Append {
-        /// Number of the first entry.
-        first: Seq,
-        /// The entries.
-        entries: Vec<Bytes>,
-    },
-    /// [`engine::Journals::checkpoint`].
-    Checkpoint(Checkpoints),
-}
-
-/// What came of a request: the store's answer, or `None` if it gave none and nobody knows.
-pub type Reply = Option<Written>;
 
 /// See the module.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use chassis::postgres::types::Type;
 use chassis::postgres::{Parameter, Pool, PoolError, Row, Transaction};
 use protocol::id::{PlayerId, SeatNumber};
 
-use super::row::{id, value};
+use super::reading::Reading;
 use super::{Attempts, DEADLINE, query};
 use crate::seats::{Booked, Booking, MAX_BOOKINGS, SeatLedger, admit};
 use crate::{BoxFuture, EngineError};
@@ -205,11 +205,10 @@ fn columns(bookings: &[Booking]) -> (Vec<i64>, Vec<String>) {
 
 fn bookings(operation: &'static str, rows: &[Row]) -> Result<Vec<Booking>, EngineError> {
     let booking = |row: &Row| {
-        let seat: i64 = value(operation, row, 0)?;
-        let seat = u32::try_from(seat).map_err(|_| super::row::damaged(operation, 0))?;
+        let reading = Reading { operation, row };
         Ok(Booking {
-            seat: SeatNumber(seat),
-            player: id(operation, row, 1)?,
+            seat: SeatNumber(reading.small(0)?),
+            player: reading.id(1)?,
         })
     };
     rows.iter().map(booking).collect()
