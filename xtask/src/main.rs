@@ -23,6 +23,8 @@ usage: cargo xtask <command>
   chaos      everything fails while players race, by seed: [--seeds N] [--seed S] [--players P]
              [--faults F] [--redis single|sentinel|cluster] [--seats N (0: no Postgres)];
              reports in target/chaos
+  points     a process dies between any two steps of a seat, a claim and a result, once each
+             (ten minutes)
   sim        the simulation of room ownership, in release mode, for so many SEEDS (100000)
   fuzz       fuzz the protocol (needs a nightly toolchain and cargo-fuzz), for SECONDS (60)
 ";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run("bench", rest),
         ["freeze", rest @ ..] => bench::run("freeze", rest),
         ["chaos", rest @ ..] => bench::run("chaos", rest),
+        ["points"] => cargo(&["test", "--package", "pixelrush", "--test", "points"]),
         ["sim", rest @ ..] => sim(rest),
         ["fuzz", rest @ ..] => fuzz(rest),
         _ => {
